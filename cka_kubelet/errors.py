@@ -87,7 +87,7 @@ class ProvisionError(LabError):
 
 
 class LabStartError(LabError):
-    """The lab could not start: unhealthy baseline, or the symptom did not appear in time. Everything was rolled back."""
+    """The lab could not start: unhealthy baseline, or no symptom in time. Everything was rolled back."""
 
     exit_code = 7
 
