@@ -1,0 +1,50 @@
+# Everything this repository can be asked to do. `make help` lists it.
+LAB  ?= notready-1
+VENV := .venv
+BIN  := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test test-unit test-node check format bench clean
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+lab: $(VENV)/.trainer ## set everything up and open a lab (LAB=notready-1); without a terminal, play it
+	@$(BIN)/cka-kubelet lab $(LAB)
+
+test: $(VENV)/.dev ## every test, those on real nodes included
+	@$(MAKE) --no-print-directory test-unit test-node
+
+test-unit: $(VENV)/.dev ## the tests that need no node
+	$(BIN)/python -m pytest tests/unit -n auto -q
+
+test-node: $(VENV)/.dev ## the tests on real nodes
+	$(BIN)/python -m pytest tests/node -q
+
+check: $(VENV)/.dev ## format, lint, types, imports, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test-unit
+
+format: $(VENV)/.dev ## rewrite to the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## measure, and write benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+clean: ## remove nodes, images and the virtual environment
+	-@[ -x $(BIN)/cka-kubelet ] && $(BIN)/cka-kubelet nodes destroy --images
+	rm -rf $(VENV)
+
+$(VENV)/.trainer: pyproject.toml
+	@.ci/venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	@.ci/venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.trainer
