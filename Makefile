@@ -4,7 +4,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-unit test-node check format bench clean
+.PHONY: help lab test test-unit test-node check lint format bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -12,8 +12,7 @@ help: ## list these targets
 lab: $(VENV)/.trainer ## set everything up and open a lab (LAB=notready-1); without a terminal, play it
 	@$(BIN)/cka-kubelet lab $(LAB)
 
-test: $(VENV)/.dev ## every test, those on real nodes included
-	@$(MAKE) --no-print-directory test-unit test-node
+test: test-unit test-node ## every test, those on real nodes included
 
 test-unit: $(VENV)/.dev ## the tests that need no node
 	$(BIN)/python -m pytest tests/unit -n auto -q
@@ -21,12 +20,13 @@ test-unit: $(VENV)/.dev ## the tests that need no node
 test-node: $(VENV)/.dev ## the tests on real nodes
 	$(BIN)/python -m pytest tests/node -q
 
-check: $(VENV)/.dev ## format, lint, types, imports, unit tests
+check: lint test-unit ## format, lint, types, imports, unit tests
+
+lint: $(VENV)/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test-unit
 
 format: $(VENV)/.dev ## rewrite to the house format
 	$(BIN)/ruff format .

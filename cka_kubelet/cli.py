@@ -1,0 +1,163 @@
+"""The command line: thin. What a command does is in `wiring`; how it is said is here.
+
+Exit codes: 0 done or passed · 1 the lab ran and was not passed · 2 wrong usage or lab file · 3 not our node, nothing
+touched · 4 this machine lacks something · 5 a node did not answer or obey · 6 a node could not be made · 7 the lab
+could not start · 8 something could not be undone · 70 a defect of ours · 130 Ctrl-C.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+
+import typer
+
+from cka_kubelet import __version__
+from cka_kubelet.errors import LabError
+
+EXIT_CODES = __doc__.partition("\n\n")[2] if __doc__ else ""
+
+app = typer.Typer(
+    name="cka-kubelet",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Kubernetes node troubleshooting on a real node: something is broken, find out what, and repair it so that it lasts.",
+    epilog=EXIT_CODES,
+)
+nodes_app = typer.Typer(help="The lab nodes on this machine: list (the default), shell, destroy.", rich_markup_mode="markdown")
+app.add_typer(nodes_app, name="nodes")
+
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+HOST = Annotated[
+    list[str] | None,
+    typer.Option("--host", metavar="USER@ADDRESS[:PORT]", help="Use your own host(s) over SSH; give it twice for two nodes."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cka-kubelet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Examples: `cka-kubelet lab notready-1` · `cka-kubelet lab notready-3 --play` · `cka-kubelet lab notready-1 --host root@10.0.0.5`")
+def lab(
+    name: Annotated[str, typer.Argument(help="A lab's name (see `cka-kubelet labs`) or the path of a lab file.")],
+    play: Annotated[bool, typer.Option("--play", help="Play the reference solution and print every step.")] = False,
+    exam: Annotated[bool, typer.Option("--exam", help="Score the outcome only, as the CKA does.")] = False,
+    host: HOST = None,
+    seed: Annotated[int, typer.Option(help="Chooses the fault's particulars; the same seed gives the same lab.")] = 0,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the nodes running afterwards.")] = False,
+    json_: JSON = False,
+) -> None:
+    """Start a lab: nodes, fault, your shell, score, everything restored."""
+    from cka_kubelet import wiring
+
+    play = play or json_ or not (sys.stdin.isatty() and sys.stdout.isatty())
+    options = wiring.LabOptions(name=name, play=play, exam=exam, hosts=tuple(host or ()), seed=seed, keep=keep, json=json_)
+    raise typer.Exit(wiring.run_lab(options))
+
+
+@app.command(epilog="Examples: `cka-kubelet labs` · `cka-kubelet labs certificate` · `cka-kubelet labs --json`")
+def labs(
+    words: Annotated[list[str] | None, typer.Argument(help="Show only labs that mention all of these.")] = None,
+    json_: JSON = False,
+) -> None:
+    """List the labs."""
+    from cka_kubelet import wiring
+
+    wiring.list_labs(words or [], json_)
+
+
+@nodes_app.callback(invoke_without_command=True)
+def nodes(context: typer.Context, json_: JSON = False) -> None:
+    """List the lab nodes on this machine."""
+    if context.invoked_subcommand is None:
+        from cka_kubelet import wiring
+
+        wiring.list_nodes(json_)
+
+
+@nodes_app.command("shell")
+def nodes_shell(node: Annotated[str, typer.Argument(help="controlplane or node01.")] = "controlplane") -> None:
+    """Open a shell on a running lab node."""
+    from cka_kubelet import wiring
+
+    raise typer.Exit(wiring.node_shell(node))
+
+
+@nodes_app.command("destroy")
+def nodes_destroy(
+    images: Annotated[bool, typer.Option("--images", help="Remove the prepared images too; the next lab is a cold start.")] = False,
+) -> None:
+    """Remove every lab node, its network and volumes from this machine."""
+    from cka_kubelet import wiring
+
+    wiring.destroy_nodes(images)
+
+
+@app.command(epilog="Safe after any crash and safe to repeat: `cka-kubelet restore`")
+def restore(host: HOST = None, json_: JSON = False) -> None:
+    """Undo every pending injection on every known node."""
+    from cka_kubelet import wiring
+
+    raise typer.Exit(wiring.restore(tuple(host or ()), json_))
+
+
+@app.command()
+def doctor(json_: JSON = False) -> None:
+    """Check this machine: what is fine, what is missing, the exact command that mends it."""
+    from cka_kubelet import wiring
+
+    raise typer.Exit(wiring.doctor(json_))
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and exit. Errors become one message with what to do; never a traceback for a user's mistake."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = app(args=args, prog_name="cka-kubelet", standalone_mode=False)
+    except typer.exceptions.TyperException as err:
+        _say_error(err.format_message(), "`cka-kubelet --help` shows the commands, `COMMAND --help` its options.", args)
+        sys.exit(2)
+    except LabError as err:
+        _say_error(err.message, err.hint, args)
+        sys.exit(err.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as err:
+        if os.environ.get("CKA_KUBELET_DEBUG"):
+            traceback.print_exc()
+        _say_error(
+            f"this is a defect of cka-kubelet: {type(err).__name__}: {err}",
+            "`cka-kubelet restore` undoes what a lab left. CKA_KUBELET_DEBUG=1 shows where it happened; please report it.",
+            args,
+        )
+        sys.exit(70)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_error(message: str, hint: str, args: Sequence[str]) -> None:
+    if "--json" in args:
+        document: dict[str, Any] = {"error": {"message": message, "hint": hint}}
+        print(json.dumps(document))
+        return
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"  {hint}", file=sys.stderr)
