@@ -29,13 +29,17 @@ app = typer.Typer(
     help="Kubernetes node troubleshooting on a real node: something is broken, find out what, and repair it so that it lasts.",
     epilog=EXIT_CODES,
 )
-nodes_app = typer.Typer(help="The lab nodes on this machine: list (the default), shell, destroy.", rich_markup_mode="markdown")
+nodes_app = typer.Typer(
+    help="The lab nodes on this machine: list (the default), shell, destroy.", rich_markup_mode="markdown"
+)
 app.add_typer(nodes_app, name="nodes")
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 HOST = Annotated[
     list[str] | None,
-    typer.Option("--host", metavar="USER@ADDRESS[:PORT]", help="Use your own host(s) over SSH; give it twice for two nodes."),
+    typer.Option(
+        "--host", metavar="USER@ADDRESS[:PORT]", help="Use your own host(s) over SSH; give it twice for two nodes."
+    ),
 ]
 
 
@@ -47,12 +51,16 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
 
-@app.command(epilog="Examples: `cka-kubelet lab notready-1` · `cka-kubelet lab notready-3 --play` · `cka-kubelet lab notready-1 --host root@10.0.0.5`")
+@app.command(
+    epilog="Examples: `cka-kubelet lab notready-1` · `cka-kubelet lab notready-3 --play` · `cka-kubelet lab notready-1 --host root@10.0.0.5`"
+)
 def lab(
     name: Annotated[str, typer.Argument(help="A lab's name (see `cka-kubelet labs`) or the path of a lab file.")],
     play: Annotated[bool, typer.Option("--play", help="Play the reference solution and print every step.")] = False,
@@ -66,7 +74,9 @@ def lab(
     from cka_kubelet import wiring
 
     play = play or json_ or not (sys.stdin.isatty() and sys.stdout.isatty())
-    options = wiring.LabOptions(name=name, play=play, exam=exam, hosts=tuple(host or ()), seed=seed, keep=keep, json=json_)
+    options = wiring.LabOptions(
+        name=name, play=play, exam=exam, hosts=tuple(host or ()), seed=seed, keep=keep, json=json_
+    )
     raise typer.Exit(wiring.run_lab(options))
 
 
@@ -100,7 +110,9 @@ def nodes_shell(node: Annotated[str, typer.Argument(help="controlplane or node01
 
 @nodes_app.command("destroy")
 def nodes_destroy(
-    images: Annotated[bool, typer.Option("--images", help="Remove the prepared images too; the next lab is a cold start.")] = False,
+    images: Annotated[
+        bool, typer.Option("--images", help="Remove the prepared images too; the next lab is a cold start.")
+    ] = False,
 ) -> None:
     """Remove every lab node, its network and volumes from this machine."""
     from cka_kubelet import wiring
