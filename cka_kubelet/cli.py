@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
-
 import typer
 
 from cka_kubelet import __version__
@@ -26,7 +25,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Kubernetes node troubleshooting on a real node: something is broken, find out what, and repair it so that it lasts.",
+    help="Kubernetes node troubleshooting on real nodes: find out what is broken, and repair it so that it lasts.",
     epilog=EXIT_CODES,
 )
 nodes_app = typer.Typer(
@@ -59,7 +58,7 @@ def _root(
 
 
 @app.command(
-    epilog="Examples: `cka-kubelet lab notready-1` · `cka-kubelet lab notready-3 --play` · `cka-kubelet lab notready-1 --host root@10.0.0.5`"
+    epilog="Examples: `cka-kubelet lab notready-1` · `lab notready-3 --play` · `lab notready-1 --host root@10.0.0.5`"
 )
 def lab(
     name: Annotated[str, typer.Argument(help="A lab's name (see `cka-kubelet labs`) or the path of a lab file.")],
@@ -137,7 +136,7 @@ def doctor(json_: JSON = False) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a command line and exit. Errors become one message with what to do; never a traceback for a user's mistake."""
+    """Run a command line and exit. Errors become one message with what to do, never a traceback."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         code = app(args=args, prog_name="cka-kubelet", standalone_mode=False)
@@ -158,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             traceback.print_exc()
         _say_error(
             f"this is a defect of cka-kubelet: {type(err).__name__}: {err}",
-            "`cka-kubelet restore` undoes what a lab left. CKA_KUBELET_DEBUG=1 shows where it happened; please report it.",
+            "`cka-kubelet restore` undoes what a lab left. Please report it with what CKA_KUBELET_DEBUG=1 prints.",
             args,
         )
         sys.exit(70)

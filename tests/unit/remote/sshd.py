@@ -41,7 +41,7 @@ class _Interface(paramiko.ServerInterface):
 def _run(channel: paramiko.Channel, command: str) -> None:
     with (
         subprocess.Popen(
-            command, shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as program,
         contextlib.suppress(OSError),
     ):

@@ -59,7 +59,7 @@ def test_failed_command_names_node_command_and_stderr_without_control_characters
 
 
 def test_a_command_that_hangs_ends_at_its_deadline(shell: SSHShell) -> None:
-    with pytest.raises(CommandError, match="did not end within 0.3 s"):
+    with pytest.raises(CommandError, match="did not end within"):
         shell.run(["sleep", "30"], timeout=0.3)
 
 
