@@ -1,0 +1,180 @@
+"""Which credentials the kubelet starts with (pkg/kubelet/certificate/bootstrap) and the TLS context they give."""
+
+import ssl
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from cka_kubelet.kube import klog
+from cka_kubelet.kube.gofmt import path_error
+from cka_kubelet.kube.kubeconfig import KubeconfigError, RESTConfig, load
+from cka_kubelet.kubelet import pem
+
+_ROOTS = "unable to load root certificates: unable to parse bytes as PEM block"
+
+
+class BootstrapError(Exception):
+    """The kubelet cannot start; str() follows `failed to run Kubelet: `."""
+
+
+class TLSError(Exception):
+    """A TLS configuration cannot be made; str() is client-go's message."""
+
+
+class ClientConfigs(NamedTuple):
+    """`certificates`: for asking the API server for a certificate; `client`: for everything else."""
+
+    certificates: RESTConfig
+    client: RESTConfig
+
+
+def _bytes(path: str, data: bytes) -> bytes:
+    if data or not path:
+        return data
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise TLSError(path_error("open", path, error)) from error
+
+
+def check_tls(config: RESTConfig) -> None:
+    """What transport.TLSConfigFor checks: roots parse, inline cert and key fit. Raises TLSError."""
+    if not config.tls:
+        return
+    roots = _bytes(config.ca_file, config.ca_data)
+    if roots and not config.insecure and not pem.has_certificates(roots):
+        raise TLSError(_ROOTS)
+    if config.cert_data or config.key_data:
+        try:
+            pem.check_pair(_bytes(config.cert_file, config.cert_data), _bytes(config.key_file, config.key_data))
+        except pem.PEMError as error:
+            raise TLSError(str(error)) from error
+
+
+def tls_context(config: RESTConfig, pair_file: str = "") -> ssl.SSLContext | None:
+    """The TLS context of a client, None for plain HTTP. `pair_file`, certificate and key, goes before the config's own.
+
+    Raises TLSError.
+    """
+    if not config.tls:
+        return None
+    check_tls(config)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    roots = _bytes(config.ca_file, config.ca_data)
+    if config.insecure:
+        context.verify_mode = ssl.CERT_NONE
+    elif roots:
+        with pem.as_file(roots) as path:
+            context.load_verify_locations(path)
+    else:
+        context.load_default_certs()
+    certificate, key = _bytes(config.cert_file, config.cert_data), _bytes(config.key_file, config.key_data)
+    try:
+        if pair_file:
+            context.load_cert_chain(pair_file)
+        elif certificate and key:
+            with pem.as_file(certificate) as cert_path, pem.as_file(key) as key_path:
+                context.load_cert_chain(cert_path, key_path)
+    except (OSError, ssl.SSLError) as error:
+        raise TLSError(str(error)) from error
+    return context
+
+
+def _still_valid(path: str) -> bool:
+    """Whether the kubeconfig at `path` is worth using; says in the log why not."""
+    try:
+        Path(path).stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        problem = path_error("stat", path, error)
+        raise BootstrapError(f"error reading existing bootstrap kubeconfig {path}: {problem}") from error
+    what = "from existing bootstrap client config read"
+    try:
+        config = load(path).resolve()
+    except KubeconfigError as error:
+        klog.unhandled("bootstrap.go:242", f"unable to read existing bootstrap client config from {path}: {error}")
+        return False
+    try:
+        check_tls(config)
+    except TLSError as error:
+        klog.unhandled("bootstrap.go:252", f"unable to load TLS configuration {what} from {path}: {error}")
+        return False
+    try:
+        found = pem.certificates(_bytes(config.cert_file, config.cert_data))
+    except (pem.PEMError, TLSError) as error:
+        klog.unhandled("bootstrap.go:257", f"unable to load TLS certificates {what} from {path}: {error}")
+        return False
+    expired = next((certificate for certificate in found if time.time() > certificate.not_after), None)
+    if expired is not None:
+        when = pem.go_time(expired.not_after)
+        klog.unhandled(
+            "bootstrap.go:267", f"part of the existing bootstrap client certificate in {path} is expired: {when}"
+        )
+        return False
+    return True
+
+
+def load_client_config(kubeconfig: str, bootstrap: str, cert_dir: str) -> ClientConfigs:
+    """The credentials with certificate rotation on. May write `kubeconfig` from the bootstrap one.
+
+    Raises BootstrapError with upstream's text.
+    """
+    if not bootstrap:
+        config = _load(kubeconfig, "unable to load kubeconfig")
+        return ClientConfigs(config, config)
+    if _still_valid(kubeconfig):
+        config = _load(kubeconfig, "unable to load kubeconfig")
+        return ClientConfigs(config, config)
+    first = _load(bootstrap, "unable to load bootstrap kubeconfig")
+    pair = f"{cert_dir}/kubelet-client-current.pem"
+    client = first._replace(cert_file=pair, key_file=pair, cert_data=b"", key_data=b"", token="", token_file="")
+    _write(client, kubeconfig)
+    return ClientConfigs(first, client)
+
+
+def load_plain(kubeconfig: str) -> RESTConfig:
+    """The credentials with certificate rotation off."""
+    return _load(kubeconfig, "invalid kubeconfig")
+
+
+def _load(path: str, prefix: str) -> RESTConfig:
+    try:
+        return load(path).resolve()
+    except KubeconfigError as error:
+        raise BootstrapError(f"{prefix}: {error}") from error
+
+
+def _write(config: RESTConfig, path: str) -> None:
+    import base64
+
+    cluster: dict[str, object] = {"server": config.server}
+    if config.ca_data:
+        cluster["certificate-authority-data"] = base64.b64encode(config.ca_data).decode()
+    elif config.ca_file:
+        cluster["certificate-authority"] = config.ca_file
+    if config.insecure:
+        cluster["insecure-skip-tls-verify"] = True
+    document = {
+        "apiVersion": "v1",
+        "clusters": [{"cluster": cluster, "name": "default-cluster"}],
+        "contexts": [
+            {
+                "context": {"cluster": "default-cluster", "namespace": "default", "user": "default-auth"},
+                "name": "default-context",
+            }
+        ],
+        "current-context": "default-context",
+        "kind": "Config",
+        "users": [
+            {"name": "default-auth", "user": {"client-certificate": config.cert_file, "client-key": config.key_file}}
+        ],
+    }
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.touch(mode=0o600)
+    target.write_text(yaml.safe_dump(document, sort_keys=False))
