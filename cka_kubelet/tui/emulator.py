@@ -234,6 +234,11 @@ class Emulator:
         with self._locked():
             self._chrome.scroll_to_bottom()
 
+    def damage_all(self) -> None:
+        """The next `take_damage` gives every row: another view looks at this terminal now."""
+        with self._locked():
+            self._chrome._seen_page = None
+
     def take_damage(self) -> dict[int, list[Run]]:
         """The rows that changed since the last call, cleaned and ready to paint."""
         with self._locked():
@@ -276,7 +281,7 @@ class Emulator:
     @property
     def wants_mouse(self) -> bool:
         """The program tracks the mouse itself."""
-        return self._board.mouse.protocol.name != "OFF"
+        return bool(self._board.mouse.protocol.name != "OFF")
 
     def encode_mouse(self, column: int, row: int, button: int, kind: str, modifiers: set[str]) -> bytes:
         """A mouse event for the program: 0-based cell, xterm button number, "press", "release" or "move"."""

@@ -1,0 +1,36 @@
+"""The nodes' Ready conditions: a dot, the word kubectl prints, since when, and why."""
+
+from textual.content import Content
+
+from cka_kubelet.tui.protocols import NodeState
+from cka_kubelet.tui.state import age_text, node_status, printable
+
+
+def node_lines(state: NodeState, now: float) -> Content:
+    """The panel's lines for one node. `now`: seconds since the epoch."""
+    word, colour = node_status(state)
+    age = f" {age_text(now - state.since)}" if state.since is not None else ""
+    head = Content.assemble(
+        ("● ", f"${colour}"), (printable(state.name), "bold"), "  ", (word, f"${colour}"), (age, "$secondary")
+    )
+    if state.status in ("True", ""):
+        return head
+    lines = [head]
+    if state.reason:
+        lines.append(Content.assemble("  ", (printable(state.reason), "$foreground")))
+    if state.message:
+        lines.append(Content.assemble("  ", (_short(printable(state.message)), "$secondary")))
+    return Content("\n").join(lines)
+
+
+def node_dots(states: list[NodeState]) -> Content:
+    """The one-line form for narrow windows."""
+    parts = [
+        Content.assemble(("● ", f"${node_status(state)[1]}"), printable(state.name), ("  ", "")) for state in states
+    ]
+    return Content.assemble(*parts)
+
+
+def _short(text: str, limit: int = 160) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
