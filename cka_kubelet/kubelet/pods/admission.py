@@ -1,0 +1,103 @@
+"""Whether this node takes a pod: pure; the texts are lifecycle/predicate.go's and eviction's."""
+
+from typing import Any, NamedTuple
+
+from cka_kubelet.kubelet.pods import objects, resources
+
+Node = dict[str, Any]
+
+
+class Rejection(NamedTuple):
+    """Why not: the pod's status.reason and, prefixed, status.message; also the event's."""
+
+    reason: str
+    message: str
+
+
+def admit(
+    pod: objects.Pod, others: list[objects.Pod], node: Node | None, allocatable: dict[str, int], pressure: set[str]
+) -> Rejection | None:
+    """None when the pod may run. `allocatable`: milli CPU, bytes of memory, number of pods; a missing one is not checked."""
+    if critical(pod):
+        return None
+    rejection = _under_pressure(pod, pressure) or _too_big(pod, others, allocatable)
+    if rejection is None and node is not None and not objects.is_static(pod) and not matches_node(pod, node):
+        text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+        return Rejection("NodeAffinity", text)
+    return rejection
+
+
+def critical(pod: objects.Pod) -> bool:
+    """Static pods and those of a system priority (types.IsCriticalPod)."""
+    priority = pod["spec"].get("priority") or 0
+    named = pod["spec"].get("priorityClassName") in ("system-node-critical", "system-cluster-critical")
+    return objects.is_static(pod) or priority >= 2_000_000_000 or named
+
+
+def _under_pressure(pod: objects.Pod, pressure: set[str]) -> Rejection | None:
+    conditions = sorted(pressure)
+    if not conditions:
+        return None
+    if conditions == ["MemoryPressure"] and objects.qos_class(pod) != "BestEffort":
+        return None
+    return Rejection("Evicted", f"The node had condition: [{' '.join(conditions)}]. ")
+
+
+def _too_big(pod: objects.Pod, others: list[objects.Pod], allocatable: dict[str, int]) -> Rejection | None:
+    if "pods" in allocatable and len(others) + 1 > allocatable["pods"]:
+        return _out_of("pods", 1, len(others), allocatable["pods"])
+    wanted = resources.pod_requests(pod)
+    if not any(wanted.values()):
+        return None
+    used = dict.fromkeys(wanted, 0)
+    for other in others:
+        for resource, value in resources.pod_requests(other).items():
+            used[resource] += value
+    for resource, value in wanted.items():
+        if value and resource in allocatable and used[resource] + value > allocatable[resource]:
+            return _out_of(resource, value, used[resource], allocatable[resource])
+    return None
+
+
+def _out_of(resource: str, wanted: int, used: int, capacity: int) -> Rejection:
+    text = f"Node didn't have enough resource: {resource}, requested: {wanted}, used: {used}, capacity: {capacity}"
+    return Rejection(f"OutOf{resource}", text)
+
+
+def matches_node(pod: objects.Pod, node: Node) -> bool:
+    """spec.nodeSelector and the required node affinity against the node's labels and name."""
+    labels = node["metadata"].get("labels") or {}
+    if any(labels.get(k) != v for k, v in (pod["spec"].get("nodeSelector") or {}).items()):
+        return False
+    affinity = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    if not affinity:
+        return True
+    return any(_term(t, labels, node["metadata"]["name"]) for t in affinity.get("nodeSelectorTerms") or [])
+
+
+def _term(term: dict[str, Any], labels: dict[str, str], name: str) -> bool:
+    expressions = term.get("matchExpressions") or []
+    fields = term.get("matchFields") or []
+    if not expressions and not fields:
+        return False
+    return all(_holds(e, labels) for e in expressions) and all(_holds(f, {"metadata.name": name}) for f in fields)
+
+
+def _holds(expression: dict[str, Any], labels: dict[str, str]) -> bool:
+    value, operator = labels.get(expression["key"]), expression["operator"]
+    values = [str(v) for v in expression.get("values") or []]
+    if operator == "In":
+        return value in values
+    if operator == "NotIn":
+        return value not in values
+    if operator == "Exists":
+        return value is not None
+    if operator == "DoesNotExist":
+        return value is None
+    try:
+        number, bound = int(value or ""), int(values[0])
+    except (ValueError, IndexError):
+        return False
+    return number > bound if operator == "Gt" else number < bound

@@ -1,0 +1,216 @@
+"""The QoS tree of cgroups: kubepods / burstable, besteffort / pod<UID>, on v1 and v2, by either driver.
+
+Names and figures are pkg/kubelet/cm's. With the systemd driver slices are made by systemd through busctl.
+"""
+
+import contextlib
+import subprocess
+from pathlib import Path
+
+from cka_kubelet.kube import klog
+from cka_kubelet.kube.gofmt import errno_text
+from cka_kubelet.kubelet.pods import objects, resources
+
+ROOT = Path("/sys/fs/cgroup")
+_V1 = ("cpu", "cpuacct", "cpuset", "memory", "pids", "hugetlb", "systemd")
+
+
+class CgroupError(Exception):
+    """A cgroup could not be made; the text is the FailedToCreatePodContainer event's."""
+
+
+def pod_path(pod: objects.Pod) -> tuple[str, ...]:
+    """The elements of the pod's cgroup name, below the root."""
+    qos = objects.qos_class(pod)
+    middle = () if qos == "Guaranteed" else (qos.lower(),)
+    return ("kubepods", *middle, f"pod{objects.uid(pod)}")
+
+
+def systemd_name(elements: tuple[str, ...]) -> str:
+    """`/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID.slice`, dashes in a name becoming underscores."""
+    path, prefix = "", ""
+    for element in elements:
+        prefix = f"{prefix}-{element.replace('-', '_')}" if prefix else element.replace("-", "_")
+        path += f"/{prefix}.slice"
+    return path
+
+
+class Cgroups:
+    """Makes, limits and removes the tree. Does nothing but name parents when `enabled` is false (cgroupsPerQOS)."""
+
+    def __init__(self, driver: str, version: int, enabled: bool, pids_limit: int = -1, root: Path = ROOT) -> None:
+        self._systemd = driver == "systemd"
+        self._v2 = version == 2
+        self._enabled = enabled
+        self._pids_limit = pids_limit
+        self._root = root
+        self._burstable: dict[str, int] = {}
+        found = [root / c for c in _V1 if (root / c).resolve().is_mount() and (c != "systemd" or self._systemd)]
+        self._controllers = list({c.resolve(): c for c in found}.values())
+
+    def parent(self, pod: objects.Pod) -> str:
+        """What the runtime is told as the pod's cgroup parent."""
+        return self._name(pod_path(pod)) if self._enabled else ""
+
+    def _name(self, elements: tuple[str, ...]) -> str:
+        return systemd_name(elements) if self._systemd else "/" + "/".join(elements)
+
+    def start(self, memory: int, milli_cpu: int) -> None:
+        """Make kubepods and the two QoS groups; limits are what all pods together may use (0: none). Raises CgroupError."""
+        if not self._enabled:
+            return
+        self._make(("kubepods",), shares=resources.shares(milli_cpu) if milli_cpu else 0, memory=memory)
+        self._make(("kubepods", "burstable"), shares=resources.MIN_SHARES)
+        self._make(("kubepods", "besteffort"), shares=resources.MIN_SHARES)
+
+    def make_pod(self, pod: objects.Pod) -> None:
+        """Make the pod's cgroup with its limits, if it is not there. Raises CgroupError."""
+        if not self._enabled or self.exists(pod):
+            return
+        cpu, memory = resources.pod_limits(pod)
+        request = resources.pod_requests(pod)["cpu"]
+        self._make(pod_path(pod), resources.shares(request), resources.quota(cpu), memory, self._pids_limit)
+        if objects.qos_class(pod) == "Burstable":
+            self._burstable[objects.uid(pod)] = request
+            self._weigh_burstable()
+
+    def exists(self, pod: objects.Pod) -> bool:
+        """Whether the pod's cgroup is there."""
+        return all(d.is_dir() for d in self._directories(pod_path(pod)))
+
+    def remove_pod(self, pod: objects.Pod) -> None:
+        """Remove the pod's cgroup. What still holds processes stays, and is tried again with the orphans."""
+        if not self._enabled:
+            return
+        if self._burstable.pop(objects.uid(pod), None) is not None:
+            self._weigh_burstable()
+        self._remove(pod_path(pod))
+
+    def _remove(self, elements: tuple[str, ...]) -> None:
+        if self._systemd:
+            _run(["systemctl", "stop", self._name(elements).rsplit("/", 1)[1]])
+        for directory in self._directories(elements):
+            for inner in sorted(directory.rglob("*"), reverse=True):
+                if inner.is_dir():
+                    with contextlib.suppress(OSError):
+                        inner.rmdir()
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+
+    def orphans(self, alive: set[str]) -> list[tuple[str, ...]]:
+        """Pod cgroups whose pod is not among `alive` (uids)."""
+        found = []
+        base = self._root if self._v2 else self._root / "memory"
+        for middle in ((), ("burstable",), ("besteffort",)):
+            parent = base / self._name(("kubepods", *middle)).lstrip("/")
+            with contextlib.suppress(OSError):
+                for entry in parent.iterdir():
+                    uid = self._uid_of(entry.name)
+                    if uid and uid not in alive:
+                        found.append(("kubepods", *middle, f"pod{uid}"))
+        return found
+
+    def remove(self, elements: tuple[str, ...]) -> None:
+        """Remove one cgroup of `orphans`."""
+        self._remove(elements)
+
+    def _uid_of(self, name: str) -> str:
+        if not self._systemd:
+            return name[3:] if name.startswith("pod") else ""
+        _, found, rest = name.removesuffix(".slice").rpartition("-pod")
+        return rest.replace("_", "-") if found else ""
+
+    def _directories(self, elements: tuple[str, ...]) -> list[Path]:
+        name = self._name(elements).lstrip("/")
+        if self._v2:
+            return [self._root / name]
+        return [base / name for base in self._controllers]
+
+    def _weigh_burstable(self) -> None:
+        self._limit(("kubepods", "burstable"), resources.shares(sum(self._burstable.values())), 0, 0, -1)
+
+    def _make(
+        self, elements: tuple[str, ...], shares: int = 0, quota: int = 0, memory: int = 0, pids: int = -1
+    ) -> None:
+        if self._systemd:
+            self._make_slice(elements)
+        try:
+            for directory in self._directories(elements):
+                directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+                if directory.parts[4:5] == ("cpuset",) or "cpuset" in directory.parts:
+                    _inherit_cpuset(directory)
+            if self._v2:
+                self._delegate(elements)
+        except OSError as error:
+            raise CgroupError(f"failed to create container for [{' '.join(elements)}] : mkdir {error.filename}: {errno_text(error)}") from None
+        self._limit(elements, shares, quota, memory, pids)
+
+    def _make_slice(self, elements: tuple[str, ...]) -> None:
+        name = self._name(elements).rsplit("/", 1)[1]
+        properties = ["Description", "s", f"libcontainer container {name}", "MemoryAccounting", "b", "true"]
+        properties += [
+            "CPUAccounting",
+            "b",
+            "true",
+            "TasksAccounting",
+            "b",
+            "true",
+            "DefaultDependencies",
+            "b",
+            "false",
+        ]
+        manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
+        signature = ["StartTransientUnit", "ssa(sv)a(sa(sv))", name, "replace", str(len(properties) // 3)]
+        _run(["busctl", "call", *manager, *signature, *properties, "0"])
+
+    def _delegate(self, elements: tuple[str, ...]) -> None:
+        """Give the controllers to every level above (cgroup v2)."""
+        directory = self._root / self._name(elements).lstrip("/")
+        available = (self._root / "cgroup.controllers").read_text().split()
+        wanted = " ".join(f"+{c}" for c in ("cpu", "cpuset", "memory", "pids", "hugetlb", "io") if c in available)
+        for level in [p for p in reversed(directory.parents) if p.is_relative_to(self._root)] + [directory]:
+            _write(level / "cgroup.subtree_control", wanted)
+
+    def _limit(self, elements: tuple[str, ...], shares: int, quota: int, memory: int, pids: int) -> None:
+        name = self._name(elements).lstrip("/")
+        if self._v2:
+            base = self._root / name
+            values = {
+                base / "cpu.weight": resources.weight(shares) if shares else 0,
+                base / "cpu.max": f"{quota} {resources.PERIOD}" if quota else "",
+                base / "memory.max": memory,
+                base / "pids.max": max(pids, 0),
+            }
+        else:
+            values = {
+                self._root / "cpu" / name / "cpu.shares": shares,
+                self._root / "cpu" / name / "cpu.cfs_quota_us": quota,
+                self._root / "memory" / name / "memory.limit_in_bytes": memory,
+                self._root / "pids" / name / "pids.max": max(pids, 0),
+            }
+        for path, value in values.items():
+            if value:
+                _write(path, str(value))
+
+
+def _inherit_cpuset(directory: Path) -> None:
+    """A v1 cpuset without CPUs holds no processes: copy the parent's."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        with contextlib.suppress(OSError):
+            if not (directory / name).read_text().strip():
+                _write(directory / name, (directory.parent / name).read_text().strip())
+
+
+def _write(path: Path, text: str) -> None:
+    """Write one control file; a kernel without it is no reason to stop."""
+    try:
+        path.write_text(text)
+    except OSError as error:
+        klog.info(
+            "cgroup_manager_linux.go:305", "Failed to set cgroup value", v=4, path=str(path), err=errno_text(error)
+        )
+
+
+def _run(argv: list[str]) -> None:
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(argv, check=False, capture_output=True, timeout=10)

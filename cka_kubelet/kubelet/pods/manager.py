@@ -1,0 +1,442 @@
+"""The pod half put together: sources in, one worker for each pod, housekeeping."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from cka_kubelet.cri.errors import RpcError
+from cka_kubelet.kube import klog, quantity
+from cka_kubelet.kube.gofmt import join_errors
+from cka_kubelet.kube.reflector import Reflector
+from cka_kubelet.kubelet.dependencies import Dependencies
+from cka_kubelet.kubelet.pods import admission, gc, objects
+from cka_kubelet.kubelet.pods import runtime_status as rs
+from cka_kubelet.kubelet.pods import status as api_status
+from cka_kubelet.kubelet.pods.cgroups import CgroupError, Cgroups
+from cka_kubelet.kubelet.pods.events import WARNING, PodEvents
+from cka_kubelet.kubelet.pods.images import ImageManager
+from cka_kubelet.kubelet.pods.killer import Killer
+from cka_kubelet.kubelet.pods.lifecycle import Hooks
+from cka_kubelet.kubelet.pods.logrotate import LogRotator
+from cka_kubelet.kubelet.pods.mirror import MirrorClient
+from cka_kubelet.kubelet.pods.pleg import PLEG
+from cka_kubelet.kubelet.pods.runtime import PodRuntime
+from cka_kubelet.kubelet.pods.runtime_reader import RuntimeReader
+from cka_kubelet.kubelet.pods.sandboxes import Sandboxes
+from cka_kubelet.kubelet.pods.settings import Settings, memory_capacity, settings_from
+from cka_kubelet.kubelet.pods.starter import Starter
+from cka_kubelet.kubelet.pods.static import StaticPods
+from cka_kubelet.kubelet.pods.status_manager import StatusManager
+from cka_kubelet.kubelet.pods.surroundings import Surrounder
+from cka_kubelet.kubelet.pods.worker import PodWorker
+from cka_kubelet.kubelet.probes.manager import ProbeManager
+from cka_kubelet.kubelet.volumes.manager import VolumeManager
+from cka_kubelet.kubelet.volumes.payloads import Payloads
+from cka_kubelet.kubelet.volumes.sources import ObjectSource
+
+HOUSEKEEPING = 2.0
+GC_PERIOD = 60.0
+_SKIP_FIRST, _SKIP_MOST = 0.1, 5.0
+
+
+class PodManager:
+    """Runs this node's pods. `start()` once, `stop()` at the end (containers go on running)."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+        self.settings: Settings = settings_from(deps)
+        settings = self.settings
+        self.now = deps.clock.now
+        self.has_api = deps.api is not None
+        self.events = PodEvents(deps.recorder)
+        self.workers: dict[str, PodWorker] = {}
+        self.mirrors: dict[str, objects.Pod] = {}
+        self._rejected: dict[str, objects.Pod] = {}
+        self._static: dict[str, objects.Pod] = {}
+        self._pending: list[tuple[str, objects.Pod]] = []
+        self._waiting_static: dict[str, objects.Pod] = {}
+        self._tick = asyncio.Event()
+        self._api_synced = deps.api is None
+        self._static_listed = not settings.static_pod_path
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._chores: set[asyncio.Task[Any]] = set()
+        self._last_gc = 0.0
+        cri = deps.cri
+        self._reader = RuntimeReader(cri)
+        self.pleg = PLEG(self._reader, self._on_runtime_change)
+        self.statuses = StatusManager(deps.api, self._mirror_for, self._is_finished)
+        self.probes = ProbeManager(cri, self.events, self.statuses.get, self._wake)
+        self.cgroups = Cgroups(
+            settings.cgroup_driver, deps.cgroup_version, settings.cgroups_per_qos, settings.pids_limit
+        )
+        self._source = ObjectSource(deps.api)
+        self.volumes = VolumeManager(settings, self.events, Payloads(self._source, deps.node_ips))
+        self.images = ImageManager(deps.image_cri, self.events, self.now, settings.serialize_image_pulls)
+        hooks = Hooks(cri)
+        self.killer = Killer(cri, hooks, self.events)
+        sandboxes = Sandboxes(cri, settings, self.events, self.cgroups.parent)
+        surround = Surrounder(
+            self._source, deps.services, deps.services_synced, self.host_ips, self._allocatable_text, self.volumes.paths
+        )
+        starter = Starter(cri, settings, self.events, self.images, hooks, self.killer, surround, deps.cgroup_version)
+        self.runtime = PodRuntime(
+            cri, self.events, sandboxes, starter, self.killer,
+            self.probes.failed, self._started, self.now, settings.max_restart_period,
+        )  # fmt: skip
+        self._collector = gc.Collector(cri, settings)
+        self.mirror_client = MirrorClient(deps.api)
+        self._rotator = LogRotator(cri, self.pleg.cache.values, settings.log_max_size, settings.log_max_files)
+
+    # What the kubelet's core asks.
+
+    def pleg_health(self) -> str | None:
+        """None, or the PLEG's complaint for the node's Ready condition."""
+        return self.pleg.healthy()
+
+    def runtime_ready_changed(self) -> None:
+        """The runtime's or the network's condition flipped."""
+        self.pleg.relist_soon()
+        for worker in self.workers.values():
+            worker.wake()
+        self._tick.set()
+
+    async def start(self) -> None:
+        """Begin to run pods; returns at once."""
+        allocatable = self._allocatable()
+        try:
+            memory = memory_capacity()
+            self.cgroups.start(memory, allocatable.get("cpu", 0))
+        except CgroupError as error:
+            klog.error("container_manager_linux.go:595", "Failed to create kubepods cgroup", err=error)
+        for folder in (f"{self.settings.root_dir}/pods", self.settings.logs_root, self.settings.container_links):
+            with contextlib.suppress(OSError):
+                Path(folder).mkdir(mode=0o750 if "pods" in folder[-5:] else 0o755, parents=True, exist_ok=True)
+        self._spawn(self.pleg.run(), "pleg")
+        self._spawn(self.statuses.run(), "status")
+        self._spawn(self._rotator.run(), "logrotate")
+        self._spawn(self._sync_loop(), "syncloop")
+        if self.settings.static_pod_path:
+            static = StaticPods(
+                self.settings.static_pod_path,
+                self.settings.node_name,
+                self.settings.file_check_frequency,
+                self._on_static,
+            )
+            self._spawn(static.run(), "static")
+        if self._deps.api is not None:
+            self._spawn(self._watch_api(), "apiserver")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+    async def stop(self) -> None:
+        """End all tasks. Pods are left alone."""
+        workers = [w.task for w in self.workers.values()]
+        self.probes.stop()
+        for task in [*self._tasks, *self._chores, *workers]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._chores, *workers, return_exceptions=True)
+
+    # Sources.
+
+    async def _watch_api(self) -> None:
+        api = self._deps.api
+        if api is None:
+            return
+        klog.info("apiserver.go:41", "Waiting for node sync before watching apiserver pods")
+        await self._deps.node_synced.wait()
+        klog.info("apiserver.go:51", "Watching apiserver")
+        reflector = Reflector(
+            api, "/api/v1/pods", "*v1.Pod",
+            name="pkg/kubelet/config/apiserver.go:66",
+            on_event=self._on_api, on_synced=self._on_api_synced,
+            fieldSelector=f"spec.nodeName={self.settings.node_name}",
+        )  # fmt: skip
+        await reflector.run()
+
+    def _on_api(self, kind: str, pod: objects.Pod) -> None:
+        pod["metadata"].pop("managedFields", None)
+        if objects.is_mirror(pod):
+            self._on_mirror(kind, pod)
+            return
+        self._pending.append((kind, pod))
+        self._tick.set()
+
+    def _on_api_synced(self) -> None:
+        self._api_synced = True
+        self._tick.set()
+
+    def _on_mirror(self, kind: str, pod: objects.Pod) -> None:
+        name = objects.full_name(pod)
+        if kind == "DELETED":
+            known = self.mirrors.get(name)
+            if known is not None and objects.uid(known) == objects.uid(pod):
+                del self.mirrors[name]
+        else:
+            self.mirrors[name] = pod
+        static = next((p for p in self._static.values() if objects.full_name(p) == name), None)
+        if static is not None:
+            self.statuses.nudge(objects.uid(static))
+            if kind == "DELETED" or objects.deleted(pod):
+                self._wake(objects.uid(static))
+        self._tick.set()
+
+    def _on_static(self, pods: dict[str, objects.Pod]) -> None:
+        fresh = {objects.uid(p): p for p in pods.values()}
+        for uid in self._static.keys() - fresh.keys():
+            self._pending.append(("DELETED", self._static[uid]))
+        for uid in fresh.keys() - self._static.keys():
+            self._pending.append(("ADDED", fresh[uid]))
+        self._static = fresh
+        self._static_listed = True
+        self._tick.set()
+
+    # The loop.
+
+    async def _sync_loop(self) -> None:
+        klog.info("kubelet.go:2637", "Starting kubelet main sync loop")
+        skip = _SKIP_FIRST
+        next_chores = time.monotonic() + HOUSEKEEPING
+        while True:
+            errors = self._deps.runtime_state.runtime_errors()
+            if errors:
+                klog.error("kubelet.go:2661", "Skipping pod synchronization", err=join_errors(errors))
+                await asyncio.sleep(skip)
+                skip = min(skip * 2, _SKIP_MOST)
+                continue
+            skip = _SKIP_FIRST
+            self._tick.clear()
+            pending, self._pending = self._pending, []
+            for kind, pod in sorted(pending, key=lambda p: str(p[1]["metadata"].get("creationTimestamp") or "")):
+                self._handle(kind, pod)
+            if time.monotonic() >= next_chores:
+                await self._housekeeping()
+                next_chores = time.monotonic() + HOUSEKEEPING
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, next_chores - time.monotonic())):
+                    await self._tick.wait()
+
+    def _handle(self, kind: str, pod: objects.Pod) -> None:
+        uid = objects.uid(pod)
+        worker = self.workers.get(uid)
+        if kind == "DELETED":
+            self._waiting_static.pop(uid, None)
+            self._rejected.pop(uid, None)
+            if worker is None:
+                self.statuses.forget(uid)
+            elif worker.finished:
+                self._chore(self._cleanup(worker))
+            else:
+                worker.removed = True
+                worker.terminate()
+        elif worker is not None:
+            worker.update(pod)
+            if worker.finished:
+                self.statuses.set(pod, self.statuses.get(uid) or pod.get("status") or {})
+        elif uid in self._rejected:
+            self._rejected[uid] = pod
+            self.statuses.set(pod, self.statuses.get(uid) or pod.get("status") or {})
+        else:
+            self._add(pod)
+
+    def _add(self, pod: objects.Pod) -> None:
+        uid = objects.uid(pod)
+        if objects.is_static(pod) and self._name_taken(pod):
+            self._waiting_static[uid] = pod
+            return
+        phase = (pod.get("status") or {}).get("phase")
+        over = phase in ("Succeeded", "Failed")
+        if not over and not objects.deleted(pod):
+            active = [w.pod for w in self.workers.values() if not w.terminating]
+            no = admission.admit(pod, active, self.node(), self._allocatable(), self._deps.pressure())
+            if no is not None:
+                self._rejected[uid] = pod
+                self.events.pod(pod, WARNING, no.reason, no.message)
+                self.statuses.set(pod, api_status.rejected(pod, no.reason, no.message, self.now()))
+                return
+        if over and uid not in self.pleg.cache:
+            self._rejected[uid] = pod
+            self.statuses.set(pod, pod["status"])
+            return
+        worker = PodWorker(self, pod)
+        self.workers[uid] = worker
+        if over or objects.deleted(pod):
+            worker.terminate()
+
+    def _name_taken(self, pod: objects.Pod) -> bool:
+        name = objects.full_name(pod)
+        return any(objects.full_name(w.pod) == name and not w.finished for w in self.workers.values())
+
+    def worker_finished(self, worker: PodWorker) -> None:
+        """Nothing of the pod runs any more."""
+        self.statuses.nudge(worker.uid)
+        if worker.removed:
+            self._chore(self._cleanup(worker))
+
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def _cleanup(self, worker: PodWorker) -> None:
+        """The pod is gone from its source: forget it."""
+        uid = worker.uid
+        self.workers.pop(uid, None)
+        status = self.pleg.cache.get(uid) or rs.empty(worker.pod)
+        for container in status.containers:
+            self.probes.forget_container(container.id)
+        await self._collector.whole_pod(status)
+        self.cgroups.remove_pod(worker.pod)
+        self.runtime.forget(uid)
+        self.images.forget(uid)
+        self._source.forget(uid)
+        self.statuses.forget(uid)
+        if objects.is_static(worker.pod):
+            found = self.mirrors.get(objects.full_name(worker.pod))
+            if found is not None and uid not in self._static:
+                await self.mirror_client.delete(found)
+        for waiting_uid, pod in list(self._waiting_static.items()):
+            if not self._name_taken(pod):
+                del self._waiting_static[waiting_uid]
+                self._add(pod)
+
+    # Housekeeping.
+
+    async def _housekeeping(self) -> None:
+        if not self.pleg.last_ok:
+            try:
+                await self._reader.everything()
+            except RpcError as error:
+                klog.error("kubelet_pods.go:1233", "Error listing containers", err=error)
+                klog.error("kubelet.go:2786", "Failed cleaning pods", err=error)
+                return
+        if not (self._api_synced and self._static_listed and self.pleg.ever_listed):
+            return
+        known = set(self.workers) | set(self._waiting_static)
+        for uid, status in list(self.pleg.cache.items()):
+            if uid not in known and uid not in self._rejected:
+                self._adopt_orphan(uid, status)
+        alive = known | set(self.pleg.cache)
+        for uid in self._collector.orphaned_directories(alive):
+            path = f"{self.settings.pod_dir(uid)}/volumes"
+            klog.info("kubelet_volumes.go:163", "Cleaned up orphaned pod volumes dir", podUID=uid, path=path)
+            await asyncio.to_thread(self._collector.directory, uid)
+        for elements in self.cgroups.orphans(alive | set(self.workers)):
+            self.cgroups.remove(elements)
+        await self._orphaned_mirrors()
+        if time.monotonic() - self._last_gc > GC_PERIOD:
+            self._last_gc = time.monotonic()
+            for status in list(self.pleg.cache.values()):
+                await self._collector.sandboxes(gc.old_sandboxes(status))
+            self._collector.dead_links()
+
+    def _adopt_orphan(self, uid: str, status: rs.PodStatus) -> None:
+        """A pod runs of which no source knows: stop it."""
+        pod = {
+            "metadata": {"name": status.name, "namespace": status.namespace, "uid": uid},
+            "spec": {"containers": [], "terminationGracePeriodSeconds": 1},
+        }
+        worker = PodWorker(self, pod)
+        worker.removed = True
+        self.workers[uid] = worker
+        worker.terminate()
+
+    async def _orphaned_mirrors(self) -> None:
+        names = {objects.full_name(p) for p in self._static.values()}
+        busy = {objects.full_name(w.pod) for w in self.workers.values()}
+        for name, pod in list(self.mirrors.items()):
+            if name not in names and name not in busy:
+                await self.mirror_client.delete(pod)
+
+    def _on_runtime_change(self, uid: str, dead: set[str]) -> None:
+        worker = self.workers.get(uid)
+        if worker is not None:
+            worker.wake()
+        if dead and (status := self.pleg.cache.get(uid)) is not None:
+            extra = gc.superfluous(status)
+            if extra:
+                self._chore(self._collector.containers(status, extra))
+
+    # Small things that the parts ask for.
+
+    def _wake(self, uid: str) -> None:
+        worker = self.workers.get(uid)
+        if worker is not None:
+            worker.wake()
+
+    def _started(self, container_id: str) -> bool:
+        for status in self.pleg.cache.values():
+            for container in status.containers:
+                if container.id == container_id:
+                    worker = self.workers.get(status.uid)
+                    spec = objects.find_container(worker.pod, container.name) if worker else None
+                    return self.probes.started(container_id) if spec and spec.get("startupProbe") else True
+        return False
+
+    def _mirror_for(self, pod: objects.Pod) -> objects.Pod | None:
+        return self.mirrors.get(objects.full_name(pod))
+
+    def _is_finished(self, uid: str) -> bool:
+        worker = self.workers.get(uid)
+        return worker is None or worker.finished
+
+    def make_directories(self, uid: str) -> None:
+        """The pod's directories below the root directory. Raises OSError."""
+        base = Path(self.settings.pod_dir(uid))
+        for folder in (base, base / "volumes", base / "plugins"):
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+
+    def host_ips(self) -> list[str]:
+        """The node's addresses, best first."""
+        return list(self._deps.node_ips)
+
+    def node(self) -> dict[str, Any] | None:
+        """The Node object, None when not known."""
+        return self._deps.node_getter()
+
+    def network_errors(self) -> list[str]:
+        """Why pods cannot be networked."""
+        return self._deps.runtime_state.network_errors()
+
+    def _allocatable(self) -> dict[str, int]:
+        amounts = self._deps.allocatable()
+        return {
+            name: value.milli_value() if name == "cpu" else value.value()
+            for name, value in amounts.items()
+            if name in ("cpu", "memory", "ephemeral-storage", "pods")
+        }
+
+    def _allocatable_text(self) -> dict[str, str]:
+        return {
+            name: str(value) for name, value in self._deps.allocatable().items() if isinstance(value, quantity.Quantity)
+        }
+
+    # For the server.
+
+    def pods(self) -> list[objects.Pod]:
+        """All pods of this node with their newest status."""
+        result = []
+        for pod in [*(w.pod for w in self.workers.values()), *self._rejected.values()]:
+            status = self.statuses.get(objects.uid(pod))
+            result.append({**pod, "status": status} if status else pod)
+        return result
+
+    def find(self, namespace: str, name: str, uid: str = "") -> objects.Pod | None:
+        """A pod by name (a mirror's name is its static pod's), and uid when given."""
+        for pod in self.pods():
+            if objects.namespace(pod) == namespace and objects.name(pod) == name:
+                mirror = self._mirror_for(pod)
+                if not uid or uid in (objects.uid(pod), objects.uid(mirror) if mirror else ""):
+                    return pod
+        return None
+
+    def evict(self, uid: str, reason: str, message: str, grace: int) -> bool:
+        """Stop a pod for good (eviction manager); False when it is not here."""
+        worker = self.workers.get(uid)
+        if worker is None:
+            return False
+        worker.terminate(grace, reason, message)
+        return True

@@ -1,0 +1,254 @@
+"""Starting one container: image, configuration, create, start, log link, postStart."""
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cka_kubelet.cri import api_pb2 as pb
+from cka_kubelet.cri.client import CRIClient
+from cka_kubelet.cri.errors import RpcError
+from cka_kubelet.kube import klog
+from cka_kubelet.kubelet.pods import configs, hosts, objects
+from cka_kubelet.kubelet.pods import runtime_status as rs
+from cka_kubelet.kubelet.pods.env import EnvError, References, expand, make_env
+from cka_kubelet.kubelet.pods.events import NORMAL, WARNING, PodEvents
+from cka_kubelet.kubelet.pods.images import Image, ImageManager, SecretData, StartError
+from cka_kubelet.kubelet.pods.killer import Killer
+from cka_kubelet.kubelet.pods.lifecycle import HookError, Hooks
+from cka_kubelet.kubelet.pods.security import SecurityError, verify_non_root
+from cka_kubelet.kubelet.pods.settings import Settings
+
+_LOG = re.compile(r"^(\d+)\.log")
+
+
+class Surroundings(NamedTuple):
+    """What a container needs to know of the world: references for its environment, host paths of its volumes by name."""
+
+    refs: References
+    volumes: dict[str, str]
+    secret: SecretData | None
+
+
+Surround = Callable[[objects.Pod, objects.Container, list[str]], Awaitable[Surroundings]]
+
+
+class Starter:
+    """Starts containers. `surround` gives a container's Surroundings, or raises StartError."""
+
+    def __init__(
+        self,
+        cri: CRIClient,
+        settings: Settings,
+        events: PodEvents,
+        images: ImageManager,
+        hooks: Hooks,
+        killer: Killer,
+        surround: Surround,
+        cgroup_version: int,
+    ) -> None:
+        self._cri = cri
+        self._settings = settings
+        self._events = events
+        self._images = images
+        self._hooks = hooks
+        self._killer = killer
+        self._surround = surround
+        self._v2 = cgroup_version == 2
+        self._swap = self._v2 or Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
+
+    async def start(
+        self,
+        pod: objects.Pod,
+        container: objects.Container,
+        status: rs.PodStatus,
+        sandbox_id: str,
+        sandbox: Any,
+        ips: list[str],
+    ) -> None:
+        """Start the container's next life. Raises StartError after recording why not."""
+        surroundings_secret = (
+            (await self._surround_secret(pod, container, ips)) if pod["spec"].get("imagePullSecrets") else None
+        )
+        try:
+            image = await self._images.ensure(pod, container, sandbox, surroundings_secret)
+        except StartError as error:
+            self._fail(pod, container, error.reason)
+            raise
+        found = status.find(container["name"])
+        restarts = found.attempt + 1 if found else self._restarts_from_logs(pod, container)
+        config = await self._config(pod, container, restarts, image, ips)
+        try:
+            container_id = await self._cri.create_container(sandbox_id, config, sandbox)
+        except RpcError as error:
+            self._fail(pod, container, error.desc)
+            raise StartError("CreateContainerError", error.desc) from None
+        self._events.container(pod, container, NORMAL, "Created", "Container created")
+        try:
+            await self._cri.start_container(container_id)
+        except RpcError as error:
+            self._fail(pod, container, error.desc)
+            raise StartError("RunContainerError", error.desc) from None
+        self._events.container(pod, container, NORMAL, "Started", "Container started")
+        self._link_log(pod, container, container_id, f"{sandbox.log_directory}/{config.log_path}")
+        await self._post_start(pod, container, container_id, sandbox_id, restarts, ips)
+
+    async def _surround_secret(
+        self, pod: objects.Pod, container: objects.Container, ips: list[str]
+    ) -> SecretData | None:
+        return (await self._surround(pod, {"name": container["name"]}, ips)).secret
+
+    def _fail(self, pod: objects.Pod, container: objects.Container, text: str) -> None:
+        self._events.container(pod, container, WARNING, "Failed", f"Error: {text}")
+
+    async def _config(
+        self, pod: objects.Pod, container: objects.Container, restarts: int, image: Image, ips: list[str]
+    ) -> Any:
+        try:
+            verify_non_root(pod, container, image.uid, image.user)
+            around = await self._surround(pod, container, ips)
+            env = make_env(pod, container, around.refs)
+            mounts, devices = self._mounts(pod, container, around.volumes, env, ips)
+        except (SecurityError, EnvError, LookupError) as error:
+            text = error.args[0] if error.args else str(error)
+            self._fail(pod, container, str(text))
+            raise StartError("CreateContainerConfigError", str(text)) from None
+        except OSError as error:
+            self._fail(pod, container, str(error))
+            raise StartError("CreateContainerConfigError", str(error)) from None
+        return configs.container_config(
+            pod,
+            container,
+            restarts,
+            image_ref=image.ref,
+            image_uid=image.uid,
+            image_user=image.user,
+            env=env,
+            mounts=mounts,
+            devices=devices,
+            memory_capacity=self._settings.memory_capacity,
+            cfs_quota=self._settings.cfs_quota,
+            cgroup_v2=self._v2,
+            swap_accounting=self._swap,
+            seccomp_default=self._settings.seccomp_default,
+        )
+
+    def _mounts(
+        self,
+        pod: objects.Pod,
+        container: objects.Container,
+        volumes: dict[str, str],
+        env: dict[str, str],
+        ips: list[str],
+    ) -> tuple[list[Any], list[Any]]:
+        mounts: list[Any] = []
+        devices: list[Any] = []
+        for mount in container.get("volumeMounts") or []:
+            source = volumes.get(mount["name"])
+            if source is None:
+                raise LookupError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
+            inside = mount.get("subPath") or ""
+            if mount.get("subPathExpr"):
+                inside = expand(mount["subPathExpr"], env)
+            if inside:
+                source = _sub_path(source, inside)
+            mounts.append(configs.volume_mount(mount, source, _absolute(mount["mountPath"])))
+        taken = {m.container_path for m in mounts}
+        if "/etc/hosts" not in taken and (ips or objects.host_network(pod)):
+            mounts.append(pb.Mount(container_path="/etc/hosts", host_path=self._hosts(pod, ips)))
+        path = container.get("terminationMessagePath") or "/dev/termination-log"
+        mounts.append(pb.Mount(container_path=path, host_path=self._message_file(pod, container)))
+        return mounts, devices
+
+    def _hosts(self, pod: objects.Pod, ips: list[str]) -> str:
+        path = Path(self._settings.pod_dir(objects.uid(pod))) / "etc-hosts"
+        node_hosts = Path("/etc/hosts").read_text() if objects.host_network(pod) else None
+        spec = pod["spec"]
+        domain = ""
+        if spec.get("subdomain"):
+            domain = f"{spec['subdomain']}.{objects.namespace(pod)}.svc.{self._settings.cluster_domain}"
+        hostname = configs.pod_hostname(pod, self._settings.node_name)
+        text = hosts.hosts_file(ips, hostname, domain, spec.get("hostAliases") or [], node_hosts)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            path.chmod(0o644)
+        return str(path)
+
+    def _message_file(self, pod: objects.Pod, container: objects.Container) -> str:
+        folder = Path(self._settings.pod_dir(objects.uid(pod))) / "containers" / container["name"]
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        path = folder / secrets.token_hex(4)
+        path.touch()
+        path.chmod(0o666)  # the container may run as any user
+        return str(path)
+
+    def _restarts_from_logs(self, pod: objects.Pod, container: objects.Container) -> int:
+        """How often the container was started before its records were removed, by its highest N.log."""
+        folder = Path(configs.log_directory(self._settings.logs_root, pod)) / container["name"]
+        try:
+            numbers = [int(m[1]) for name in os.listdir(folder) if (m := _LOG.match(name))]
+        except OSError:
+            return 0
+        return max(numbers) + 1 if numbers else 0
+
+    def _link_log(self, pod: objects.Pod, container: objects.Container, container_id: str, log: str) -> None:
+        name = f"{objects.name(pod)}_{objects.namespace(pod)}_{container['name']}-{container_id}.log"
+        link = Path(self._settings.container_links) / name
+        with contextlib.suppress(OSError):
+            link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            link.symlink_to(log)
+
+    async def _post_start(
+        self,
+        pod: objects.Pod,
+        container: objects.Container,
+        container_id: str,
+        sandbox_id: str,
+        restarts: int,
+        ips: list[str],
+    ) -> None:
+        handler = (container.get("lifecycle") or {}).get("postStart")
+        if not handler:
+            return
+        try:
+            await self._hooks.run(pod, container, container_id, ips, handler)
+        except HookError as error:
+            klog.error(
+                "kuberuntime_container.go:330",
+                "Failed to execute PostStartHook",
+                err=error,
+                pod=objects.key(pod),
+                podUID=objects.uid(pod),
+                containerName=container["name"],
+                containerID=f"containerd://{container_id}",
+            )
+            self._events.container(pod, container, WARNING, "FailedPostStartHook", "PostStartHook failed")
+            target = rs.ContainerStatus(
+                id=container_id, name=container["name"], sandbox_id=sandbox_id, state=rs.RUNNING, attempt=restarts
+            )
+            with contextlib.suppress(RpcError):
+                await self._killer.container(pod, target, "FailedPostStartHook", ips=ips)
+            raise StartError("PostStartHookError", str(error)) from None
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else f"/{path}"
+
+
+def _sub_path(volume: str, inside: str) -> str:
+    """A path below the volume, made if missing; symbolic links may not lead out of the volume. Raises LookupError."""
+    parts = [p for p in inside.split("/") if p not in ("", ".")]
+    if ".." in parts or inside.startswith("/"):
+        raise LookupError(f'subPath must be a relative path without "..": {inside}')
+    root = os.path.realpath(volume)
+    path = os.path.join(root, *parts)
+    if not os.path.lexists(path):
+        os.makedirs(path, mode=stat.S_IMODE(os.stat(root).st_mode), exist_ok=True)
+    real = os.path.realpath(path)
+    if real != root and not real.startswith(root + "/"):
+        raise LookupError(f'failed to prepare subPath for volumeMount "{volume}" of container')
+    return real

@@ -1,0 +1,236 @@
+"""One task for each pod: sync until it must end, stop it, tidy up (pkg/kubelet/pod_workers.go)."""
+
+import asyncio
+import calendar
+import contextlib
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from cka_kubelet.cri.errors import RpcError
+from cka_kubelet.kube import klog
+from cka_kubelet.kube.gofmt import join_errors
+from cka_kubelet.kubelet.pods import mirror, objects
+from cka_kubelet.kubelet.pods import runtime_status as rs
+from cka_kubelet.kubelet.pods import status as api_status
+from cka_kubelet.kubelet.pods.cgroups import CgroupError
+from cka_kubelet.kubelet.pods.events import NORMAL, WARNING
+from cka_kubelet.kubelet.pods.runtime import SyncFailed
+from cka_kubelet.kubelet.volumes.manager import VolumeError
+
+if TYPE_CHECKING:
+    from cka_kubelet.kubelet.pods.manager import PodManager
+
+BACK_OFF = 10.0
+"""Seconds, plus up to half as much, until a failed sync is tried again; 1 s when only the network is not ready."""
+
+
+class _NetworkNotReady(Exception):
+    pass
+
+
+class PodWorker:
+    """Owns one pod, from its arrival until nothing of it is left on the node."""
+
+    def __init__(self, manager: "PodManager", pod: objects.Pod) -> None:
+        self._m = manager
+        self.pod = pod
+        self.uid = objects.uid(pod)
+        self.terminating = False
+        self.finished = False
+        self.removed = False
+        self._grace: int | None = None
+        self._final: dict[str, str] = {}
+        self._wake = asyncio.Event()
+        self._sync: asyncio.Task[float] | None = None
+        self._acted = False
+        self.task = asyncio.create_task(self._run(), name=f"pod-{objects.key(pod)}")
+
+    def update(self, pod: objects.Pod) -> None:
+        """A newer version of the pod arrived."""
+        self.pod = pod
+        if objects.deleted(pod):
+            self.terminate()
+        self.wake()
+
+    def wake(self) -> None:
+        """Something about the pod changed: sync now."""
+        self._wake.set()
+
+    def terminate(self, grace: int | None = None, reason: str = "", message: str = "") -> None:
+        """Stop the pod; `reason` and `message` become its final status (Evicted, DeadlineExceeded)."""
+        if reason:
+            self._final = {"reason": reason, "message": message}
+        if grace is not None:
+            self._grace = grace
+        if not self.terminating:
+            self.terminating = True
+            if self._sync is not None and self._sync is not asyncio.current_task():
+                self._sync.cancel()
+        self.wake()
+
+    async def _run(self) -> None:
+        while not self.finished:
+            self._wake.clear()
+            if self.terminating:
+                delay = await self._guard(self._terminate())
+            else:
+                self._sync = asyncio.create_task(self._guard(self._sync_once()))
+                try:
+                    delay = await self._sync
+                except asyncio.CancelledError:
+                    if not self.terminating:
+                        self._sync.cancel()
+                        raise
+                    delay = 0.0
+            if self.finished:
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(delay, 0.0)):
+                    await self._wake.wait()
+        self._m.worker_finished(self)
+
+    async def _guard(self, work: Any) -> float:
+        """Run one step; log what it raises as upstream's workers do. The seconds until the next look."""
+        try:
+            return float(await work)
+        except _NetworkNotReady as error:
+            text, delay = str(error), 1.0
+        except (SyncFailed, VolumeError, CgroupError, RpcError, OSError) as error:
+            text, delay = str(error), BACK_OFF * (1 + random.random() / 2)  # noqa: S311  # jitter
+        klog.error(
+            "pod_workers.go:1324", "Error syncing pod, skipping", err=text, pod=objects.key(self.pod), podUID=self.uid
+        )
+        if not self.terminating:
+            with contextlib.suppress(RpcError):
+                await self._refresh(settle=False)
+        return delay
+
+    async def _refresh(self, *, settle: bool) -> rs.PodStatus:
+        return await self._m.pleg.refresh(self.uid, objects.name(self.pod), objects.namespace(self.pod), settle=settle)
+
+    def _runtime_status(self) -> rs.PodStatus:
+        return self._m.pleg.cache.get(self.uid) or rs.empty(self.pod)
+
+    def _generate(self, runtime: rs.PodStatus, terminal: bool = False) -> dict[str, Any]:
+        m = self._m
+        view = api_status.View(
+            now=m.now(),
+            host_ips=m.host_ips(),
+            old=m.statuses.get(self.uid) or self.pod.get("status") or {},
+            ready=m.probes.ready,
+            started=m.probes.started,
+            failure=self._failure,
+            terminal=terminal,
+        )
+        status = api_status.generate(self.pod, runtime, view)
+        if self._final:
+            status.update(phase="Failed", **self._final)
+        return status
+
+    def _failure(self, container: str) -> tuple[str, str] | None:
+        error = self._m.runtime.start_results.get((self.uid, container))
+        return (error.reason, error.message) if error else None
+
+    async def _sync_once(self) -> float:
+        m, pod = self._m, self.pod
+        runtime = self._runtime_status()
+        status = self._generate(runtime)
+        if self._past_deadline(status):
+            text = "Pod was active on the node longer than the specified deadline"
+            m.events.pod(pod, NORMAL, "DeadlineExceeded", text)
+            self.terminate(reason="DeadlineExceeded", message=text)
+            return 0.0
+        m.statuses.set(pod, status)
+        if status["phase"] in ("Succeeded", "Failed"):
+            self.terminating = True
+            return 0.0
+        problems = m.network_errors()
+        if problems and not objects.host_network(pod):
+            text = f"network is not ready: {join_errors(problems)}"
+            m.events.pod(pod, WARNING, "NetworkNotReady", text)
+            raise _NetworkNotReady(text)
+        await self._prepare(pod)
+        m.probes.add(pod)
+        before = (len(runtime.containers), len(runtime.sandboxes))
+        await m.runtime.sync(pod, runtime)
+        fresh = await self._refresh(settle=True)
+        if before != (len(fresh.containers), len(fresh.sandboxes)) or fresh.ips != runtime.ips:
+            m.statuses.set(pod, self._generate(fresh))
+            return 0.0
+        return self._resync(status)
+
+    def _resync(self, status: dict[str, Any]) -> float:
+        deadline = self.pod["spec"].get("activeDeadlineSeconds")
+        delay = self._m.settings.sync_frequency * (1 + random.random() / 2)  # noqa: S311  # jitter
+        if deadline is not None:
+            delay = min(delay, max(0.1, _epoch(status["startTime"]) + float(deadline) - self._m.now()))
+        return delay
+
+    def _past_deadline(self, status: dict[str, Any]) -> bool:
+        deadline = self.pod["spec"].get("activeDeadlineSeconds")
+        return deadline is not None and self._m.now() - _epoch(status["startTime"]) >= float(deadline)
+
+    async def _prepare(self, pod: objects.Pod) -> None:
+        m = self._m
+        if objects.is_static(pod):
+            await self._mirror(pod)
+        m.cgroups.make_pod(pod)
+        m.make_directories(self.uid)
+        try:
+            await m.volumes.mount(pod)
+        except VolumeError as error:
+            text = "Unable to attach or mount volumes for pod; skipping pod"
+            klog.error("kubelet.go:2200", text, err=error, pod=objects.key(pod))
+            raise
+
+    async def _mirror(self, pod: objects.Pod) -> None:
+        m = self._m
+        found = m.mirrors.get(objects.full_name(pod))
+        if found is not None and (objects.deleted(found) or not mirror.same(pod, found)):
+            await m.mirror_client.delete(found)
+            found = None
+        if found is not None or not m.has_api:
+            return
+        node = m.node()
+        if node is None:
+            text = "Unable to register mirror pod because node is not registered yet"
+            klog.error(
+                "kubelet.go:3531", text, err=f'node "{m.settings.node_name}" not found', node=m.settings.node_name
+            )
+            return
+        await m.mirror_client.create(pod, node)
+
+    async def _terminate(self) -> float:
+        """Stop, then tidy up. Every part may be repeated."""
+        m, pod = self._m, self.pod
+        runtime = await self._refresh(settle=True)
+        m.statuses.set(pod, self._generate(runtime))
+        m.probes.stop_liveness(self.uid)
+        failures = await m.killer.pod(pod, runtime, self._grace)
+        if failures:
+            text = f"error killing pod: {join_errors(failures)}"
+            m.events.pod(pod, WARNING, "FailedKillPod", text)
+            raise SyncFailedText(text)
+        m.probes.remove(self.uid)
+        runtime = await self._refresh(settle=True)
+        m.statuses.set(pod, self._generate(runtime, terminal=True))
+        await m.volumes.unmount(self.uid)
+        m.cgroups.remove_pod(pod)
+        self.finished = True
+        return 0.0
+
+
+class SyncFailedText(SyncFailed):
+    """A failure with a text of its own."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__([])
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def _epoch(stamp: str) -> float:
+    return float(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))

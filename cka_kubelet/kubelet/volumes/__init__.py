@@ -1,0 +1,1 @@
+"""Volumes: directories of the node that containers see."""

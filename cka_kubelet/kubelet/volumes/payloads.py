@@ -1,0 +1,90 @@
+"""The files of configMap, secret, downwardAPI and projected volumes."""
+
+from typing import Any
+
+from cka_kubelet.kubelet.pods import objects
+from cka_kubelet.kubelet.pods.fields import field_value, resource_value
+from cka_kubelet.kubelet.volumes.sources import ObjectSource
+from cka_kubelet.kubelet.volumes.writer import Payload
+
+
+class Payloads:
+    """Collects a volume's files. Raises LookupError with the text of the FailedMount event."""
+
+    def __init__(self, source: ObjectSource, host_ips: list[str]) -> None:
+        self._source = source
+        self._host_ips = host_ips
+
+    async def of(self, pod: objects.Pod, volume: dict[str, Any]) -> Payload:
+        """All files of one volume, with their modes."""
+        if "configMap" in volume:
+            spec = volume["configMap"] or {}
+            return await self._data(pod, "configmap", spec.get("name") or "", spec, _mode(spec, 0o644))
+        if "secret" in volume:
+            spec = volume["secret"] or {}
+            return await self._data(pod, "secret", spec.get("secretName") or "", spec, _mode(spec, 0o644))
+        if "downwardAPI" in volume:
+            spec = volume["downwardAPI"] or {}
+            return self._downward(pod, spec, _mode(spec, 0o644))
+        spec = volume["projected"] or {}
+        result: Payload = {}
+        for source in spec.get("sources") or []:
+            result.update(await self._projected(pod, source, _mode(spec, 0o644)))
+        return result
+
+    async def _projected(self, pod: objects.Pod, source: dict[str, Any], mode: int) -> Payload:
+        if source.get("serviceAccountToken"):
+            spec = source["serviceAccountToken"]
+            token = await self._source.token(
+                pod, spec.get("audience") or "", int(spec.get("expirationSeconds") or 3600)
+            )
+            shown = mode if (pod["spec"].get("securityContext") or {}).get("fsGroup") is None else 0o640
+            return {spec["path"]: (token.encode(), shown)}
+        if source.get("downwardAPI"):
+            return self._downward(pod, source["downwardAPI"], mode)
+        kind = "configmap" if source.get("configMap") else "secret"
+        spec = source.get("configMap") or source.get("secret") or {}
+        return await self._data(pod, kind, spec.get("name") or "", spec, mode)
+
+    async def _data(self, pod: objects.Pod, kind: str, name: str, spec: dict[str, Any], mode: int) -> Payload:
+        try:
+            data = await self._source.data(kind, objects.namespace(pod), name)
+        except LookupError:
+            if spec.get("optional"):
+                return {}
+            raise
+        items = spec.get("items")
+        if not items:
+            return {k: (v, mode) for k, v in data.items()}
+        result: Payload = {}
+        for item in items:
+            if item["key"] in data:
+                result[item["path"]] = (data[item["key"]], _mode(item, mode, "mode"))
+            elif not spec.get("optional"):
+                what = (
+                    "configmap references non-existent config key"
+                    if kind == "configmap"
+                    else "references non-existent secret key"
+                )
+                raise LookupError(f"{what}: {item['key']}")
+        return result
+
+    def _downward(self, pod: objects.Pod, spec: dict[str, Any], mode: int) -> Payload:
+        result: Payload = {}
+        for item in spec.get("items") or []:
+            if item.get("fieldRef"):
+                ips = [e["ip"] for e in (pod.get("status") or {}).get("podIPs") or []]
+                value = field_value(pod, item["fieldRef"]["fieldPath"], ips, self._host_ips)
+            else:
+                ref = item["resourceFieldRef"]
+                container = objects.find_container(pod, ref["containerName"])
+                if container is None:
+                    raise LookupError(f"container {ref['containerName']} not found")
+                value = resource_value(container, ref["resource"], str(ref.get("divisor") or "0"), {})
+            result[item["path"]] = (value.encode(), _mode(item, mode, "mode"))
+        return result
+
+
+def _mode(spec: dict[str, Any], default: int, key: str = "defaultMode") -> int:
+    value = spec.get(key)
+    return default if value is None else int(value)

@@ -1,0 +1,58 @@
+"""Writing a set of files so that readers see all of the old or all of the new (upstream's AtomicWriter)."""
+
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+DATA = "..data"
+Payload = dict[str, tuple[bytes, int]]
+
+
+def write(target: Path, payload: Payload) -> bool:
+    """Make `target` show exactly `payload` (relative path → content, mode). False when it already did.
+
+    Raises OSError; ValueError for a path that leads out of the volume.
+    """
+    for path in payload:
+        if path.startswith("/") or ".." in path.split("/") or path.startswith(".."):
+            raise ValueError(f"invalid path: {path}")
+    current = target / DATA
+    if current.is_symlink() and _shows(current, payload):
+        return False
+    stamp = time.strftime("..%Y_%m_%d_%H_%M_%S.", time.gmtime()) + str(secrets.randbelow(10**10))
+    fresh = target / stamp
+    fresh.mkdir(mode=0o755)
+    fresh.chmod(0o755)
+    for path, (content, mode) in payload.items():
+        file = fresh / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod(mode)
+    old = target / os.readlink(current) if current.is_symlink() else None
+    temporary = target / "..data_tmp"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(stamp)
+    temporary.rename(current)
+    _link_names(target, {p.split("/")[0] for p in payload})
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
+    return True
+
+
+def _link_names(target: Path, names: set[str]) -> None:
+    for entry in list(target.iterdir()):
+        if not entry.name.startswith("..") and entry.is_symlink() and entry.name not in names:
+            entry.unlink()
+    for name in names:
+        link = target / name
+        if not link.is_symlink():
+            link.symlink_to(f"{DATA}/{name}")
+
+
+def _shows(current: Path, payload: Payload) -> bool:
+    found = {str(f.relative_to(current)): f for f in current.rglob("*") if f.is_file()}
+    if found.keys() != payload.keys():
+        return False
+    return all(found[p].read_bytes() == content for p, (content, _) in payload.items())
