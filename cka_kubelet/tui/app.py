@@ -9,6 +9,7 @@ from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.geometry import Size
 
 from cka_kubelet.clock import Clock, SystemClock
 from cka_kubelet.errors import LabError
@@ -46,6 +47,8 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
         self._leaving = threading.Event()
         self._ended = threading.Event()
         self._restoring = False
+        self.window = Size(80, 24)
+        """The terminal's size; `App.size` lags behind while a resize is handled."""
 
     # -- from start to hand-over
 
@@ -63,6 +66,7 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
                 may_leave=True,
             )
         )
+        self.call_after_refresh(self._fit)
         self._carry("preparing", self._prepare, self._prepared, self._not_prepared)
 
     def _carry(
@@ -93,6 +97,7 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
         self._unwind()
         self.switch_screen(LabScreen())
         self.call_after_refresh(self.show_node, self.state.nodes[0])
+        self.call_after_refresh(self._fit)
         threading.Thread(target=self._poll, name="node-states", daemon=True).start()
 
     def _not_prepared(self, error: LabError) -> None:
@@ -308,11 +313,12 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
     # -- the window
 
     def on_resize(self, event: events.Resize) -> None:
-        from cka_kubelet.tui.screens.dialogs import MIN_COLUMNS, MIN_ROWS, TooSmallScreen
+        self.window = event.size
+        self._fit()
 
-        small = event.size.width < MIN_COLUMNS or event.size.height < MIN_ROWS
-        shown = isinstance(self.screen, TooSmallScreen)
-        if small and not shown and len(self.screen_stack) > 1:
+    def _fit(self) -> None:
+        """Cover everything while the window is too small to work in."""
+        from cka_kubelet.tui.screens.dialogs import TooSmallScreen, too_small
+
+        if too_small(self.window) and not isinstance(self.screen, TooSmallScreen) and len(self.screen_stack) > 1:
             self.push_screen(TooSmallScreen())
-        elif not small and shown:
-            self.pop_screen()

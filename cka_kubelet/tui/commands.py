@@ -22,11 +22,11 @@ class Command:
     @property
     def binding(self) -> Binding:
         """With priority: the terminal takes every other key."""
-        return Binding(self.key, self.action, self.label, priority=True)
+        return Binding(self.key, self.action, self.label, priority=True, key_display=self.key_text)
 
     @property
     def key_text(self) -> str:
-        return ", ".join(key.replace("ctrl+backslash", "Ctrl+\\").replace("f", "F", 1) for key in self.key.split(","))
+        return self.key.upper()
 
 
 COMMANDS = (

@@ -8,13 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widgets import Button, RadioButton, RadioSet, Static
 
 from cka_kubelet.errors import LabError
 from cka_kubelet.tui.commands import COMMANDS
 from cka_kubelet.tui.protocols import Question, ResultLine, Verdict
-from cka_kubelet.tui.screens.base import Dialog
+from cka_kubelet.tui.screens.base import Dialog, app_of
 from cka_kubelet.tui.state import printable
 from cka_kubelet.tui.widgets.results import result_lines
 
@@ -157,6 +158,11 @@ class ErrorScreen(Dialog[None]):
         self.dismiss(None)
 
 
+def too_small(size: Size) -> bool:
+    """Nobody could work in a window of this size."""
+    return size.width < MIN_COLUMNS or size.height < MIN_ROWS
+
+
 class TooSmallScreen(ModalScreen[None]):
     """The window is too small to work in. Goes away by itself when the window grows."""
 
@@ -166,10 +172,19 @@ class TooSmallScreen(ModalScreen[None]):
         yield Static(self._text(), id="too-small", markup=False)
 
     def on_resize(self, event: events.Resize) -> None:
-        self.query_one("#too-small", Static).update(self._text())
+        for text in self.query("#too-small").results(Static):
+            text.update(self._text())
+        self._leave_when_large()
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        self._leave_when_large()
+
+    def _leave_when_large(self) -> None:
+        if self.is_current and not too_small(app_of(self).window):
+            self.dismiss(None)
 
     def _text(self) -> str:
-        size = self.app.size
+        size = app_of(self).window
         return (
             f"This window is {size.width}×{size.height}.\nThe lab needs {MIN_COLUMNS}×{MIN_ROWS},\nbetter 120×36.\n\n"
             "Make it larger,\nor use a smaller font.\nThe lab waits."

@@ -17,6 +17,19 @@ from cka_kubelet.tui.widgets.nodes import node_dots, node_lines
 from cka_kubelet.tui.widgets.terminal import TerminalView
 
 
+class NodeTab(Static):
+    """A node's name above the terminals; a click puts its terminal on show."""
+
+    ALLOW_SELECT = False
+
+    def __init__(self, node: str) -> None:
+        super().__init__(printable(node), markup=False)
+        self.node = node
+
+    def on_click(self) -> None:
+        app_of(self).show_node(self.node)
+
+
 class LabScreen(Screen[None]):
     """Reads the app's state; every action is carried out by the app."""
 
@@ -42,7 +55,8 @@ class LabScreen(Screen[None]):
                 yield Static(id="nodes")
                 yield Static(id="score-note")
             with Vertical(id="desk"):
-                yield Static(id="tabs")
+                with Horizontal(id="tabs"):
+                    yield from (NodeTab(name) for name in app_of(self).state.nodes)
                 yield Static(id="notice", markup=False)
                 yield TerminalView(id="terminal")
         yield Footer(show_command_palette=False)
@@ -81,7 +95,7 @@ class LabScreen(Screen[None]):
         seconds = state.elapsed(app.clock.monotonic())
         quick, slow = state.lab.minutes
         clock = Content.assemble(
-            (f"⏱ {clock_text(seconds)}", f"bold ${band_colour(seconds, state.lab.minutes)}"),
+            (f"{clock_text(seconds)}", f"bold ${band_colour(seconds, state.lab.minutes)}"),
             (f"  of {quick}–{slow} min", "$secondary"),
         )
         self.query_one("#bar-clock", Static).update(clock)
@@ -105,13 +119,8 @@ class LabScreen(Screen[None]):
 
     def _show_tabs(self) -> None:
         state = app_of(self).state
-        parts = []
-        for index, name in enumerate(state.nodes):
-            here = name == state.node
-            label = f" {printable(name)} "
-            style = "bold $background on $primary" if here else "$secondary on $panel"
-            parts.append(Content.styled(label, style).stylize(f"@click=screen.node({index})"))
-        self.query_one("#tabs", Static).update(Content(" ").join(parts))
+        for tab in self.query(NodeTab):
+            tab.set_class(tab.node == state.node, "-here")
 
     def _show_notice(self) -> None:
         state = app_of(self).state
@@ -150,9 +159,6 @@ class LabScreen(Screen[None]):
 
     def action_next_node(self) -> None:
         app_of(self).next_node()
-
-    def action_node(self, index: int) -> None:
-        app_of(self).show_node(app_of(self).state.nodes[index])
 
     def action_toggle_panel(self) -> None:
         self.toggle_class("-panel-shown" if self.has_class("-narrow") else "-panel-hidden")

@@ -1,9 +1,13 @@
 """The nodes' Ready conditions: a dot, the word kubectl prints, since when, and why."""
 
+import textwrap
+
 from textual.content import Content
 
 from cka_kubelet.tui.protocols import NodeState
 from cka_kubelet.tui.state import age_text, node_status, printable
+
+_WIDTH = 31
 
 
 def node_lines(state: NodeState, now: float) -> Content:
@@ -19,7 +23,7 @@ def node_lines(state: NodeState, now: float) -> Content:
     if state.reason:
         lines.append(Content.assemble("  ", (printable(state.reason), "$foreground")))
     if state.message:
-        lines.append(Content.assemble("  ", (_short(printable(state.message)), "$secondary")))
+        lines += [Content.styled(f"  {line}", "$secondary") for line in _wrapped(printable(state.message))]
     return Content("\n").join(lines)
 
 
@@ -31,6 +35,6 @@ def node_dots(states: list[NodeState]) -> Content:
     return Content.assemble(*parts)
 
 
-def _short(text: str, limit: int = 160) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _wrapped(text: str) -> list[str]:
+    """A message in the panel's width, five lines of it at most."""
+    return textwrap.wrap(" ".join(text.split()), _WIDTH, max_lines=5, placeholder=" …")

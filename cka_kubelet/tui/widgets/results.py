@@ -21,15 +21,18 @@ def points_text(points: float) -> str:
 
 def result_lines(lines: Sequence[ResultLine], *, points: bool) -> Content:
     """All lines; a passed one shows what was found, the others what was expected too."""
-    return Content("\n").join([_line(line, points) for line in lines]) if lines else Content("Nothing was checked.")
+    if not lines:
+        return Content("Nothing was checked.")
+    column = max(len(line.name) for line in lines)
+    return Content("\n").join([_line(line, points, column) for line in lines])
 
 
-def _line(line: ResultLine, points: bool) -> Content:
+def _line(line: ResultLine, points: bool, column: int) -> Content:
     mark, colour = _MARKS[line.verdict]
-    parts = [Content.assemble((mark, f"bold {colour}"), "  ", (printable(line.name), "bold"))]
+    parts = [Content.assemble((mark, f"bold {colour}"), "  ", (f"{printable(line.name):<{column}}", "bold"))]
     if points and line.maximum:
         got = "–" if line.verdict is Verdict.ERROR else points_text(line.points)
-        parts[0] = Content.assemble(parts[0], (f"   {got} / {points_text(line.maximum)}", "$secondary"))
+        parts[0] = Content.assemble(parts[0], (f"   {got:>3} / {points_text(line.maximum)}", "$secondary"))
     if line.expected and line.verdict is not Verdict.PASS:
         parts.append(_detail("expected", line.expected))
     if line.found:

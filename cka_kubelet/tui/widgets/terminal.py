@@ -80,14 +80,14 @@ class TerminalView(Widget, can_focus=True):
     def _schedule(self) -> None:
         wait = self._painted + _FRAME - time.monotonic()
         if wait <= 0:
-            self._paint(now=True)
+            self._paint()
         else:
             assert self._loop is not None  # noqa: S101 - set at mount, and only a mounted view is notified
             self._loop.call_later(wait, self._paint)
 
     # -- painting
 
-    def _paint(self, now: bool = False) -> None:
+    def _paint(self) -> None:
         """Take the emulator's damage and repaint those rows."""
         self._due = False
         if not self.is_attached:
@@ -98,8 +98,7 @@ class TerminalView(Widget, can_focus=True):
         width = self.size.width
         if dirty and width:
             self.refresh(*(Region(0, y, width, 1) for y in sorted(dirty)))
-            if now:
-                self._flush()
+            self._flush()
         shown = (self._session.state if self._session else "", emulator.scrolled if emulator else 0)
         if shown != self._shown:
             self._shown = shown

@@ -1,6 +1,5 @@
 """The app from preparing to restored, driven by keys."""
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -17,15 +16,9 @@ from cka_kubelet.tui.screens.score import ScoreScreen
 from cka_kubelet.tui.state import Outcome
 from cka_kubelet.tui.widgets.terminal import TerminalView
 from tests.unit.tui.fakes import LAB, FakeRun
+from tests.unit.tui.waiting import until
 
 P = Pilot[Outcome]
-
-
-async def until(pilot: P, condition: Callable[[], object], seconds: float = 5) -> None:
-    """Wait for what a worker brings about."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await pilot.pause(0.01)
 
 
 def on(app: LabApp, kind: type) -> Callable[[], bool]:
