@@ -98,7 +98,8 @@ async def watch_expiry(
             if now > last_available + _GONE_SECONDS:
                 if await healthy():
                     klog.error(
-                        "transport.go:120", "No valid client certificate is found and the server is responsive, exiting.",
+                        "transport.go:120",
+                        "No valid client certificate is found and the server is responsive, exiting.",
                         lastCertificateAvailabilityTime=pem.go_time(last_available),
                         shutdownThreshold=format_duration(_GONE_SECONDS),
                     )  # fmt: skip

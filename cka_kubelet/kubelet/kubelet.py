@@ -1,0 +1,297 @@
+"""The running kubelet: its loops, and what each of them knows of the others."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from cka_kubelet.cri.errors import RpcError
+from cka_kubelet.kube import klog
+from cka_kubelet.kube.apiclient import APIClient, Object
+from cka_kubelet.kube.gofmt import quote
+from cka_kubelet.kube.reflector import Reflector
+from cka_kubelet.kubelet import clientcert, containermanager, healthz, noderegister, reserved
+from cka_kubelet.kubelet.dependencies import Dependencies
+from cka_kubelet.kubelet.eviction import EvictionManager
+from cka_kubelet.kubelet.flags import ParsedFlags
+from cka_kubelet.kubelet.images import ImageManager
+from cka_kubelet.kubelet.lease import LeaseController
+from cka_kubelet.kubelet.node import NodeKeeper
+from cka_kubelet.kubelet.pods.manager import PodManager
+from cka_kubelet.kubelet.server.app import KubeletServer
+from cka_kubelet.kubelet.statussetter import StatusSetter
+
+if TYPE_CHECKING:
+    from cka_kubelet.kubelet.run import Resources
+    from cka_kubelet.kubelet.startup import Credentials
+
+_RUNTIME_PERIOD = 5.0
+_MIRROR_PERIOD = 0.1
+_CGROUP_V1 = (
+    "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release. Please migrate to "
+    "cgroup v2. More information at https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1"
+)
+
+
+class Kubelet:
+    """Everything that runs after the checks. `start()`, then `wait()` for ever."""
+
+    def __init__(
+        self,
+        deps: Dependencies,
+        parsed: ParsedFlags,
+        resources: "Resources",
+        credentials: "Credentials | None",
+        ip_problem: str | None,
+    ) -> None:
+        self._deps = deps
+        self._parsed = parsed
+        self._resources = resources
+        self._credentials = credentials
+        self._tasks: list[asyncio.Task[None]] = []
+        self._runtime_lock = asyncio.Lock()
+        self._modules_started = False
+        self._readiness: tuple[bool, bool] | None = None
+        self._reflectors: list[Reflector] = []
+        config = deps.config
+        self._images = ImageManager(
+            deps.image_cri, deps.cri, deps.clock, self._node_event,
+            high=config["imageGCHighThresholdPercent"], low=config["imageGCLowThresholdPercent"],
+            minimum_age=config.duration("imageMinimumGCAge"),
+        )  # fmt: skip
+        self._start_informers()
+        self._pods = PodManager(deps)
+        deps.runtime_state.add_health_check("PLEG", self._pods.pleg_health)
+        self._server = KubeletServer(deps, self._pods)
+        self._eviction = self._eviction_manager()
+        deps.pressure = self._eviction.pressure
+        self.setter = StatusSetter(deps, resources, self._images, self._eviction.pressure, self._node_event, ip_problem)
+
+    # Parts.
+
+    def _eviction_manager(self) -> EvictionManager:
+        deps = self._deps
+        return EvictionManager(
+            deps.clock,
+            [*self._resources.hard, *self._resources.soft],
+            deps.root_dir,
+            deps.config.duration("evictionPressureTransitionPeriod"),
+            image_filesystem=self._images.filesystem,
+            node_name=deps.node_name,
+            node_known=lambda: deps.api is None or deps.node_getter() is not None,
+            record=lambda reason, message: self._node_event("Warning", reason, message),
+            reclaim=self._reclaim,
+            active_pods=self._active_pods,
+            evict=self._evict,
+        )
+
+    def _start_informers(self) -> None:
+        deps, api = self._deps, self._deps.api
+        if api is None:
+            deps.node_synced.set()
+            return
+        name = deps.node_name
+        services = Reflector(api, "/api/v1/services", "*v1.Service", fieldSelector="spec.clusterIP!=None")
+        nodes = Reflector(
+            api, "/api/v1/nodes", "*v1.Node", on_event=self._on_node, on_synced=deps.node_synced.set,
+            fieldSelector=f"metadata.name={name}",
+        )  # fmt: skip
+        classes = Reflector(api, "/apis/node.k8s.io/v1/runtimeclasses", "*v1.RuntimeClass")
+        drivers = Reflector(api, "/apis/storage.k8s.io/v1/csidrivers", "*v1.CSIDriver")
+        deps.node_getter = lambda: nodes.items.get(name)
+        deps.services = lambda: list(services.items.values())
+        deps.services_synced = services.synced.is_set
+        deps.runtime_classes = lambda: list(classes.items.values())
+        self._reflectors = [nodes, services, classes, drivers]
+        for reflector in self._reflectors:
+            self._spawn(reflector.run())
+
+    def _on_node(self, kind: str, node: Object) -> None:
+        if kind != "DELETED":
+            node["metadata"].pop("managedFields", None)
+            self._deps.node_ref["uid"] = node["metadata"].get("uid", "")
+
+    def _node_event(self, type_: str, reason: str, message: str) -> None:
+        self._deps.recorder.event(self._deps.node_ref, type_, reason, message)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    # Life.
+
+    async def start(self) -> None:
+        """Start all loops and servers, in upstream's order."""
+        deps, config = self._deps, self._deps.config
+        klog.info("kubelet.go:496", "Attempting to sync node with API server")
+        if config.get("staticPodPath"):
+            klog.info("kubelet.go:397", "Adding static pod path", path=config["staticPodPath"])
+        if deps.api is not None:
+            klog.info("kubelet.go:408", "Adding apiserver pod source")
+        klog.info("server.go:1291", "Started kubelet")
+        if config["enableServer"]:
+            await self._server.start()
+        if config["healthzPort"]:
+            self._spawn(healthz.run(config["healthzBindAddress"], config["healthzPort"]))
+        self._node_event("Normal", "Starting", "Starting kubelet.")
+        if deps.cgroup_version == 1:
+            self._node_event("Warning", "CgroupV1", _CGROUP_V1)
+        self._spawn(self._images.collect_forever())
+        self._spawn(self._images.refresh())
+        klog.info("fs_resource_analyzer.go:69", "Starting FS ResourceAnalyzer")
+        klog.info("volume_manager.go:310", "Starting Kubelet Volume Manager")
+        await self._pods.start()
+        self._spawn(self._runtime_loop())
+        if deps.api is not None:
+            self._start_api_loops(deps.api)
+
+    def _start_api_loops(self, api: APIClient) -> None:
+        deps, config = self._deps, self._deps.config
+        keeper = self._node_keeper(api)
+        duration = int(config["nodeLeaseDurationSeconds"])
+        lease = LeaseController(
+            api.with_timeout(min(10.0, duration * 0.25)), deps.clock, deps.node_name, duration,
+            lambda: api.get(f"/api/v1/nodes/{deps.node_name}"), api.http.close_idle,
+        )  # fmt: skip
+        self._spawn(deps.recorder.run())
+        self._spawn(keeper.run())
+        self._spawn(keeper.fast_until_ready())
+        self._spawn(self._follow_registration(keeper))
+        self._spawn(lease.run())
+        self._spawn(self._await_node_for_mirrors())
+        if self._credentials is not None and self._credentials.store is not None:
+            held = self._credentials
+            self._spawn(clientcert.watch_expiry(held.not_after, held.server_healthy, deps.clock, deps.fatal))
+
+    def _node_keeper(self, api: APIClient) -> NodeKeeper:
+        deps, config = self._deps, self._deps.config
+        initial = noderegister.initial_node(
+            deps.node_name,
+            deps.hostname,
+            labels=self._parsed.values.get("node-labels") or {},
+            taints=config.get("registerWithTaints") or [],
+            provider_id=self._parsed.text("provider-id") or str(config.get("providerID") or ""),
+            cloud_provider=self._parsed.text("cloud-provider"),
+            managed_attach=config["enableControllerAttachDetach"],
+        )
+        every = config.duration("nodeStatusUpdateFrequency")
+        return NodeKeeper(
+            api, api.with_timeout(min(every, float(config["nodeLeaseDurationSeconds"]))), deps.clock, initial,
+            lister=deps.node_getter, set_status=self.setter, on_pod_cidr=self._pod_cidr, runtime_up=self.update_runtime,
+            update_every=every, report_every=config.duration("nodeStatusReportFrequency"),
+            register=config["registerNode"],
+        )  # fmt: skip
+
+    async def _follow_registration(self, keeper: NodeKeeper) -> None:
+        await keeper.registered.wait()
+        self._deps.registered.set()
+
+    async def wait(self) -> None:
+        """Until a loop dies, which is a defect: the exception is raised."""
+        await asyncio.gather(*self._tasks)
+
+    # Runtime.
+
+    async def _runtime_loop(self) -> None:
+        while True:
+            await self.update_runtime()
+            await asyncio.sleep(_RUNTIME_PERIOD)
+
+    async def update_runtime(self) -> None:
+        """Ask the runtime for its status and note what it says (kubelet.go updateRuntimeUp)."""
+        async with self._runtime_lock:
+            state = self._deps.runtime_state
+            try:
+                response = await self._deps.cri.status()
+            except RpcError as error:
+                klog.error("kubelet.go:3214", "Container runtime sanity check failed", err=error)
+                return
+            conditions = {item.type: item for item in response.status.conditions}
+            network, runtime = conditions["NetworkReady"], conditions["RuntimeReady"]
+            flags = (runtime.status, network.status)
+            if not network.status:
+                text = _condition_text(network)
+                klog.info("kubelet.go:3228", "Container runtime network not ready", v=2, networkReady=text)
+                state.set_network_error(f"container runtime network not ready: {text}")
+            else:
+                state.set_network_error(None)
+            if not runtime.status:
+                text = _condition_text(runtime)
+                klog.error("kubelet.go:3238", "Container runtime not ready", runtimeReady=text)
+                state.set_runtime_error(f"container runtime not ready: {text}")
+            else:
+                state.set_runtime_error(None)
+                self.setter.runtime_told(response)
+                self._start_modules()
+                state.set_runtime_sync()
+            if self._readiness not in (None, flags):
+                self._pods.runtime_ready_changed()
+            self._readiness = flags
+
+    def _start_modules(self) -> None:
+        """Once, on the first good runtime status: what upstream's initializeRuntimeDependentModules starts."""
+        if self._modules_started:
+            return
+        self._modules_started = True
+        deps, resources = self._deps, self._resources
+        problem = reserved.allocatable_error(resources.capacity, resources.reserved)
+        problem = containermanager.start(deps.config, deps.root_dir, problem)
+        problem = problem or containermanager.missing_cgroups(deps.config)
+        if problem is not None:
+            klog.error("kubelet.go:1839", "Failed to start ContainerManager", err=problem)
+            deps.fatal(1)
+        if "pods" in (deps.config.get("enforceNodeAllocatable") or []):
+            self._node_event("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
+        self._spawn(self._eviction.run())
+        klog.info("plugin_manager.go:121", "Starting Kubelet Plugin Manager")
+
+    async def _pod_cidr(self, cidr: str) -> bool:
+        state = self._deps.runtime_state
+        if cidr == state.pod_cidr:
+            return False
+        klog.info("kuberuntime_manager.go:2146", "Updating runtime config through cri with podcidr", CIDR=cidr)
+        try:
+            await self._deps.cri.update_runtime_config(cidr)
+        except RpcError as error:
+            klog.error(
+                "kubelet_node_status.go:710", "Error updating pod CIDR", err=f"failed to update pod CIDR: {error}"
+            )
+            return False
+        klog.info("kubelet_network.go:48", "Updating Pod CIDR", originalPodCIDR=state.pod_cidr, newPodCIDR=cidr)
+        state.pod_cidr = cidr
+        return True
+
+    async def _await_node_for_mirrors(self) -> None:
+        name = self._deps.node_name
+        while self._deps.node_getter() is None:
+            klog.error(
+                "kubelet.go:3531", "Unable to register mirror pod because node is not registered yet",
+                err=f"node {quote(name)} not found", node=name,
+            )  # fmt: skip
+            await asyncio.sleep(_MIRROR_PERIOD)  # upstream's pace; it shows in the log
+
+    # Eviction.
+
+    def _active_pods(self) -> list[Object]:
+        return [
+            pod for pod in self._pods.pods() if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+            and not pod["metadata"].get("deletionTimestamp")
+        ]  # fmt: skip
+
+    async def _evict(self, pod: Object, message: str) -> None:
+        metadata = pod["metadata"]
+        from cka_kubelet.kubelet.events import reference
+
+        self._deps.recorder.event(reference(pod), "Warning", "Evicted", message)
+        if self._pods.evict(metadata["uid"], "Evicted", message, 0):
+            klog.info(
+                "eviction_manager.go:617", "Eviction manager: pod is evicted successfully",
+                pod=klog.KObj(metadata["namespace"], metadata["name"]),
+            )  # fmt: skip
+
+    async def _reclaim(self) -> None:
+        klog.info("image_gc_manager.go:431", "Attempting to delete unused images")
+        await self._images.free(1 << 62)
+
+
+def _condition_text(condition: Any) -> str:
+    status = "true" if condition.status else "false"
+    return f"{condition.type}={status} reason:{condition.reason} message:{condition.message}"

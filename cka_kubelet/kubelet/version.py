@@ -1,0 +1,3 @@
+"""The version this kubelet reports."""
+
+VERSION = "v1.36.2+cka"
