@@ -142,7 +142,9 @@ class Cgroups:
             if self._v2:
                 self._delegate(elements)
         except OSError as error:
-            raise CgroupError(f"failed to create container for [{' '.join(elements)}] : mkdir {error.filename}: {errno_text(error)}") from None
+            raise CgroupError(
+                f"failed to create container for [{' '.join(elements)}] : mkdir {error.filename}: {errno_text(error)}"
+            ) from None
         self._limit(elements, shares, quota, memory, pids)
 
     def _make_slice(self, elements: tuple[str, ...]) -> None:

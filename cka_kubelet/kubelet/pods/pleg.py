@@ -45,6 +45,10 @@ class PLEG:
             return f"pleg was last seen active {format_duration(elapsed)} ago; threshold is {format_duration(RELIST_THRESHOLD)}"
         return None
 
+    def last_seen(self) -> float:
+        """When it last succeeded, seconds since the epoch; 0 for never."""
+        return 0.0 if self._last_relist is None else time.time() - (self._monotonic() - self._last_relist)
+
     @property
     def ever_listed(self) -> bool:
         """Whether the cache reflects the runtime at all."""
@@ -110,7 +114,8 @@ class PLEG:
         before = self._seen.get(uid, {})
         self._seen[uid] = now
         dead = {i for i, (state, kind) in now.items() if kind and state == "2" and before.get(i, ("", 1))[0] != "2"}
-        self._changed(uid, dead)
+        if any(before.get(i) != state for i, state in now.items()):  # a mere removal needs no sync
+            self._changed(uid, dead)
 
     async def refresh(self, uid: str, name: str, namespace: str, *, settle: bool) -> rs.PodStatus:
         """Ask for one pod now and keep the answer; with `settle` the changes found count as told. Raises RpcError."""

@@ -171,8 +171,10 @@ class PodRuntime:
         return None
 
     def _check_crash(self, pod: objects.Pod, container: objects.Container, status: rs.PodStatus) -> None:
-        found = status.find(container["name"])
-        if found is None or found.state != rs.EXITED:
+        # The newest dead one counts, even while a newer one was just killed by a probe: so upstream.
+        dead = (c for c in status.containers if c.name == container["name"] and c.state == rs.EXITED)
+        found = next(dead, None)
+        if found is None:
             return
         finished = found.finished_at / 1e9
         key = f"{objects.described(pod)}_{container['name']}_{objects.container_hash(container)}"

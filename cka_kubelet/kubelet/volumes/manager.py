@@ -58,7 +58,7 @@ class VolumeManager:
         return sorted(self._ready.get(uid, {}))
 
     async def mount(self, pod: objects.Pod) -> None:
-        """Set up every volume; files made from API objects are brought up to date. Raises VolumeError after WAIT seconds."""
+        """Set up every volume, bring files made from API objects up to date. Raises VolumeError after WAIT seconds."""
         uid = objects.uid(pod)
         wanted = pod["spec"].get("volumes") or []
         deadline = time.monotonic() + WAIT
@@ -137,12 +137,8 @@ class VolumeManager:
         raise _SetUpError("no volume plugin matched name")
 
     def _directory(self, pod: objects.Pod, volume: dict[str, Any], kind: str) -> Path:
-        return (
-            Path(self._settings.pod_dir(objects.uid(pod)))
-            / "volumes"
-            / f"kubernetes.io~{_PLUGINS[kind]}"
-            / volume["name"]
-        )
+        base = Path(self._settings.pod_dir(objects.uid(pod))) / "volumes"
+        return base / f"kubernetes.io~{_PLUGINS[kind]}" / str(volume["name"])
 
     def _empty_dir(self, pod: objects.Pod, volume: dict[str, Any]) -> str:
         path = self._directory(pod, volume, "emptyDir")
