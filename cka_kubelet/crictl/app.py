@@ -80,7 +80,8 @@ class Context:
             return await self._validated(service, endpoint, timeout)
         log.warning(
             f"{'Image' if service == 'image' else 'runtime'} connect using default endpoints: "
-            f"[{' '.join(DEFAULT_ENDPOINTS)}]. As the default settings are now deprecated, you should set the endpoint instead."
+            f"[{' '.join(DEFAULT_ENDPOINTS)}]. As the default settings are now deprecated, you should set the "
+            "endpoint instead."
         )
         *others, last = DEFAULT_ENDPOINTS
         for candidate in others:

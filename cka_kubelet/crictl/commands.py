@@ -56,7 +56,12 @@ GLOBAL_FLAGS = (
         "Timeout of connecting to the server in seconds (e.g. 2s, 20s.). 0 or less is set to default",
         DEFAULT_TIMEOUT,
     ),
-    _flag("tracing-endpoint", "string", "Address to which the gRPC tracing collector will send spans to.", "127.0.0.1:4317"),
+    _flag(
+        "tracing-endpoint",
+        "string",
+        "Address to which the gRPC tracing collector will send spans to.",
+        "127.0.0.1:4317",
+    ),
     _flag(
         "tracing-sampling-rate-per-million",
         "int",
@@ -73,9 +78,7 @@ _TEMPLATE = _flag(
 _LABEL = _flag("label", "list", "Filter by key=value label")
 _QUIET_INFO = _flag("quiet,q", "bool", "Do not show verbose information")
 _LATEST = _flag("latest,l", "bool", "Show the most recently created container (includes all states)")
-_LAST = _flag(
-    "last,n", "int", "Show last n recently created containers (includes all states). Set 0 for unlimited."
-)
+_LAST = _flag("last,n", "int", "Show last n recently created containers (includes all states). Set 0 for unlimited.")
 _CONTAINER_FILTERS = (
     _flag("name", "string", "Filter by container name regular expression pattern"),
     _flag("namespace", "string", "Filter by pod namespace regular expression pattern"),
@@ -194,7 +197,13 @@ def _creation(no_pull: str, with_pull: str, ask: str, cancel: str) -> tuple[Flag
 
 
 COMMANDS = (
-    Command("attach", "Attach to a running container", "streaming:attach", (_TTY, _flag("stdin,i", "bool", "Keep STDIN open"), *_STREAMING), "CONTAINER-ID"),
+    Command(
+        "attach",
+        "Attach to a running container",
+        "streaming:attach",
+        (_TTY, _flag("stdin,i", "bool", "Keep STDIN open"), *_STREAMING),
+        "CONTAINER-ID",
+    ),
     Command(
         "checkpoint",
         "Checkpoint one or more running containers",
@@ -208,7 +217,9 @@ COMMANDS = (
         ),
         _CONTAINERS,
     ),
-    Command("completion", "Output shell completion code", "local:completion", (), "SHELL", _COMPLETION_HELP, short=False),
+    Command(
+        "completion", "Output shell completion code", "local:completion", (), "SHELL", _COMPLETION_HELP, short=False
+    ),
     Command(
         "config",
         "Get, set and list crictl configuration options",
@@ -237,7 +248,13 @@ COMMANDS = (
         "POD container-config.[json|yaml] pod-config.[json|yaml]",
         short=False,
     ),
-    Command("events", "Stream the events of containers", "runtime:events", (_output("json|yaml|go-template", "json"), _TEMPLATE), aliases=("event",)),
+    Command(
+        "events",
+        "Stream the events of containers",
+        "runtime:events",
+        (_output("json|yaml|go-template", "json"), _TEMPLATE),
+        aliases=("event",),
+    ),
     Command(
         "exec",
         "Run a command in a running container",
@@ -247,7 +264,9 @@ COMMANDS = (
             _flag("timeout", "int", "Timeout in seconds"),
             _TTY,
             _flag("interactive,i", "bool", "Keep STDIN open"),
-            _flag("name", "string", "Exec command for all containers matching this name filter regular expression pattern"),
+            _flag(
+                "name", "string", "Exec command for all containers matching this name filter regular expression pattern"
+            ),
             _flag("pod,p", "string", "Exec command for all containers matching this pod ID filter"),
             _flag("image", "string", "Exec command for all containers matching this container image filter"),
             _flag("state", "string", "Exec command for all containers matching this container state filter"),
@@ -262,7 +281,12 @@ COMMANDS = (
         "[CONTAINER-ID] COMMAND [ARG...]",
         _EXEC_HELP,
     ),
-    Command("imagefsinfo", "Return image filesystem info", "images:filesystem", (_output("json|yaml|go-template|table"), _TEMPLATE)),
+    Command(
+        "imagefsinfo",
+        "Return image filesystem info",
+        "images:filesystem",
+        (_output("json|yaml|go-template|table"), _TEMPLATE),
+    ),
     Command(
         "images",
         "List images",
@@ -279,7 +303,12 @@ COMMANDS = (
         "[REPOSITORY[:TAG]]",
         aliases=("image", "img"),
     ),
-    Command("info", "Display information of the container runtime", "runtime:info", (_output("json|yaml|go-template", "json"), _QUIET_INFO, _TEMPLATE)),
+    Command(
+        "info",
+        "Display information of the container runtime",
+        "runtime:info",
+        (_output("json|yaml|go-template", "json"), _QUIET_INFO, _TEMPLATE),
+    ),
     Command(
         "inspect",
         "Display the status of one or more containers",
@@ -292,21 +321,39 @@ COMMANDS = (
         "inspecti",
         "Return the status of one or more images",
         "images:inspect",
-        (_output("json|yaml|go-template|table"), _QUIET_INFO, _TEMPLATE, _flag("name", "string", "Filter by image name"), _IMAGE_FILTER),
+        (
+            _output("json|yaml|go-template|table"),
+            _QUIET_INFO,
+            _TEMPLATE,
+            _flag("name", "string", "Filter by image name"),
+            _IMAGE_FILTER,
+        ),
         "IMAGE-ID [IMAGE-ID...]",
     ),
-    Command("inspectp", "Display the status of one or more pods", "pods:inspect", (_output("json|yaml|go-template|table"), _QUIET_INFO, _TEMPLATE, *_POD_FILTERS), _PODS),
+    Command(
+        "inspectp",
+        "Display the status of one or more pods",
+        "pods:inspect",
+        (_output("json|yaml|go-template|table"), _QUIET_INFO, _TEMPLATE, *_POD_FILTERS),
+        _PODS,
+    ),
     Command(
         "logs",
         "Fetch the logs of a container",
         "logs:show",
         (
             _flag("follow,f", "bool", "Follow log output"),
-            _flag("previous,p", "bool", "Print the logs for the previous instance of the container in a pod if it exists"),
+            _flag(
+                "previous,p", "bool", "Print the logs for the previous instance of the container in a pod if it exists"
+            ),
             _flag("reopen,r", "bool", "Reopen the container logs for the provided container"),
             _flag("tail", "int", "Number of lines to show from the end of the logs. Defaults to all", -1),
             _flag("limit-bytes", "int", "Maximum bytes of logs to return. Defaults to no limit", -1),
-            _flag("since", "string", "Show logs since timestamp (e.g. 2013-01-02T13:23:37) or relative (e.g. 42m for 42 minutes)"),
+            _flag(
+                "since",
+                "string",
+                "Show logs since timestamp (e.g. 2013-01-02T13:23:37) or relative (e.g. 42m for 42 minutes)",
+            ),
             _flag("timestamps,t", "bool", "Show timestamps"),
             _flag("stream,s", "string", "Show specified stream (stdout or stderr). Defaults to both."),
         ),
@@ -338,7 +385,14 @@ COMMANDS = (
             _flag("no-trunc", "bool", "Show output without truncating the ID"),
         ),
     ),
-    Command("port-forward", "Forward local port to a pod", "streaming:port_forward", _STREAMING, "POD-ID [LOCAL_PORT:]REMOTE_PORT", short=False),
+    Command(
+        "port-forward",
+        "Forward local port to a pod",
+        "streaming:port_forward",
+        _STREAMING,
+        "POD-ID [LOCAL_PORT:]REMOTE_PORT",
+        short=False,
+    ),
     Command(
         "ps",
         "List containers",
@@ -419,7 +473,11 @@ COMMANDS = (
         "creation:run_pod",
         (
             _RUNTIME,
-            _flag("cancel-timeout,T", "duration", "Seconds to wait for a run pod sandbox request to complete before cancelling the request"),
+            _flag(
+                "cancel-timeout,T",
+                "duration",
+                "Seconds to wait for a run pod sandbox request to complete before cancelling the request",
+            ),
         ),
         "pod-config.[json|yaml]",
         short=False,
@@ -442,7 +500,8 @@ COMMANDS = (
     ),
     Command(
         "statsp",
-        "List pod statistics. Stats represent a structured API that will fulfill the Kubelet's /stats/summary endpoint.",
+        "List pod statistics. Stats represent a structured API that will fulfill the Kubelet's /stats/summary "
+        "endpoint.",
         "stats:pods",
         (_flag("id", "string", "Filter by pod id"), _LABEL, *_SAMPLING),
         "[ID]",

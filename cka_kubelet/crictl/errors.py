@@ -18,7 +18,7 @@ class ExitError(Exception):
         self.code = code
 
 
-class ShowHelp(Exception):  # noqa: N818 - not an error: the command line asked for nothing, or for too much
+class ShowHelp(Exception):
     """The command's help goes to stdout, the exit status is 0."""
 
 

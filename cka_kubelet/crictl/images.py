@@ -184,7 +184,7 @@ def _print_status(response: pb.ImageStatusResponse, *, verbose: bool) -> None:
 def credentials(creds: str, auth: str, username: str) -> pb.AuthConfig | None:
     """What --creds, --auth or --username give for the registry. Asks for the password of --username."""
     if username:
-        import getpass  # noqa: PLC0415 - asked for rarely
+        import getpass
 
         return pb.AuthConfig(username=username, password=getpass.getpass("Enter Password:"))
     if creds and auth:
@@ -207,7 +207,7 @@ async def pull(context: Context) -> None:
     auth = credentials(context.get("creds"), context.get("auth"), context.get("username"))
     sandbox = None
     if context.given("pod-config"):
-        from cka_kubelet.crictl.creation import load_pod  # noqa: PLC0415 - creation imports this module
+        from cka_kubelet.crictl.creation import load_pod
 
         with wrap("load podSandboxConfig"):
             sandbox = load_pod(context.get("pod-config"))

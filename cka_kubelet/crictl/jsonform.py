@@ -11,10 +11,10 @@ from google.protobuf.message import Message
 
 from cka_kubelet.crictl.errors import Failure
 
-_LONG = (
-    FieldDescriptor.CPPTYPE_INT64,
-    FieldDescriptor.CPPTYPE_UINT64,
-)
+Field = Any
+"""A FieldDescriptor; which class that is depends on protobuf's implementation."""
+
+_LONG = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 _HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
@@ -24,8 +24,7 @@ def to_dict(message: Message) -> dict[str, Any]:
     for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
         if _is_map(field):
-            values = field.message_type.fields_by_name["value"]
-            result[field.json_name] = {str(k): _value(values, value[k]) for k in sorted(value)}
+            result[field.json_name] = {str(k): str(value[k]) for k in sorted(value)}  # CRI has string maps only
         elif _is_repeated(field, message):
             result[field.json_name] = [_value(field, item) for item in value]
         elif not field.has_presence or message.HasField(field.name):
@@ -33,16 +32,16 @@ def to_dict(message: Message) -> dict[str, Any]:
     return result
 
 
-def _is_map(field: FieldDescriptor) -> bool:
+def _is_map(field: Field) -> bool:
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
-def _is_repeated(field: FieldDescriptor, message: Message) -> bool:
+def _is_repeated(field: Field, message: Message) -> bool:
     value = getattr(message, field.name)
     return hasattr(value, "extend") and not isinstance(value, (str, bytes))
 
 
-def _value(field: FieldDescriptor, value: Any) -> Any:
+def _value(field: Field, value: Any) -> Any:
     if isinstance(value, Message):
         return to_dict(value)
     if field.enum_type is not None:
@@ -79,13 +78,13 @@ def dump_sorted(document: Any) -> str:
 
 def dump_yaml(document: Any) -> str:
     """The document as YAML with sorted keys; strings that would read as something else in double quotes."""
-    import yaml  # noqa: PLC0415 - costs start-up time and is needed for -o yaml only
+    import yaml
 
     class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # chosen at run time
         pass
 
     def text(dumper: Any, value: str) -> Any:
-        plain = yaml.SafeDumper("").resolve(yaml.ScalarNode, value, (True, False)) == "tag:yaml.org,2002:str"
+        plain = dumper.resolve(yaml.ScalarNode, value, (True, False)) == "tag:yaml.org,2002:str"
         style = "|" if "\n" in value else None if plain and value else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -122,7 +121,7 @@ def output(documents: list[dict[str, Any]], form: str, template: str) -> None:
     elif form == "yaml":
         print(dump_yaml(document))
     elif form == "go-template":
-        from cka_kubelet.crictl.template import render  # noqa: PLC0415 - rarely needed
+        from cka_kubelet.crictl.template import render
 
         print(render(template, document))
     else:

@@ -14,7 +14,7 @@ _debug = False
 
 def set_debug(on: bool) -> None:
     """Let debug lines through."""
-    global _debug  # noqa: PLW0603 - logrus has one global level, and so has this program
+    global _debug
     _debug = on
 
 

@@ -55,7 +55,7 @@ def convert(key: str, text: str) -> Any:
 
 def read(path: Path) -> dict[str, Any]:
     """The options in a config file. Raises Failure when it cannot be read or says what crictl does not know."""
-    import yaml  # noqa: PLC0415 - costs start-up time; not needed without a config file
+    import yaml
 
     try:
         data = path.read_bytes()
@@ -77,6 +77,12 @@ def read(path: Path) -> dict[str, Any]:
         except Failure as e:
             raise Failure(f"parsing config option '{key}': {e}") from e
     return options
+
+
+def create(path: Path) -> None:
+    """Write a file with the zero values unless there is one. Raises Failure."""
+    if not path.exists():
+        write(path, OPTIONS)
 
 
 def write(path: Path, options: dict[str, Any]) -> None:
