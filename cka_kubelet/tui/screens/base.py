@@ -69,8 +69,16 @@ class WorkingDialog(ModalScreen[None]):
     def __init__(self, text: str) -> None:
         super().__init__(classes="dialog")
         self._text = text
+        self._seconds = 0
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="card"):
             yield Static(self._text, classes="title", markup=False)
-            yield Static("One moment …", classes="subtitle", markup=False)
+            yield Static("One moment …", id="moment", classes="subtitle", markup=False)
+
+    def on_mount(self) -> None:
+        self.set_interval(1, self._tick)
+
+    def _tick(self) -> None:
+        self._seconds += 1
+        self.query_one("#moment", Static).update(f"One moment … {self._seconds} s")
