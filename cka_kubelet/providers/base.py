@@ -1,15 +1,13 @@
 """Where nodes come from. Above this, a container, a VM and a pod in a school's cluster are the same: a `Cluster`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
+from cka_kubelet.provision.spec import Progress, Role
 from cka_kubelet.remote.shell import Shell
 
-Progress = Callable[[str, str], None]
-"""Called with (phase, detail), both short and for people."""
-
-Role = Literal["control-plane", "worker"]
+__all__ = ["Cluster", "NodeInfo", "Progress", "Provider", "Role"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,385 @@
+"""Lab nodes as containers of this machine's Podman or Docker.
+
+The first run boots two nodes from the base image, provisions them over SSH and commits each as an image named by a hash
+of everything that went in. Later runs start from those images. Objects are found by label, never by a state file, so
+whatever a killed run left is recognised and removed.
+"""
+
+import ipaddress
+import json
+import socket
+import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from cka_kubelet.clock import Clock, SystemClock, wait_until
+from cka_kubelet.errors import EngineError, EnvironmentError_, NodeError, NodeUnreachableError, ProvisionError
+from cka_kubelet.providers import identity
+from cka_kubelet.providers.base import NodeInfo, Progress
+from cka_kubelet.providers.base_image import content_hash, ensure_base_image
+from cka_kubelet.providers.engine import LABEL, Engine, find_engine, with_working_runtime
+from cka_kubelet.providers.identity import ClusterRecord, NodeRecord
+from cka_kubelet.providers.install import ensure_engine
+from cka_kubelet.provision.inputs import inputs_hash
+from cka_kubelet.provision.provisioner import provision_cluster
+from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
+from cka_kubelet.remote.ssh import SSHShell, SSHTarget
+
+NODES = ("controlplane", "node01")
+_SUBNETS = ("172.30.1.0/24", "172.30.11.0/24", "10.30.1.0/24", "10.130.11.0/24", "192.168.211.0/24")
+_SSH_SECONDS = 30.0
+_READY_SECONDS = 60.0
+
+
+class ContainerCluster:
+    """Two running containers. See `Cluster`."""
+
+    def __init__(self, engine: Engine, record: ClusterRecord, ports: Mapping[str, int], clock: Clock) -> None:
+        self._engine = engine
+        self._record = record
+        self._clock = clock
+        key_file, _ = identity.ssh_key()
+        self.id = f"{identity.installation_id()}-{record.image_key}"
+        self.nodes: dict[str, NodeInfo] = {
+            name: NodeInfo(name, node.address, "127.0.0.1", ports[name], "worker" if index else "control-plane")
+            for index, (name, node) in enumerate(record.nodes.items())
+        }
+        self._shells = {
+            name: SSHShell(name, SSHTarget("127.0.0.1", ports[name], "root", key_file, record.nodes[name].host_key))
+            for name in self.nodes
+        }
+
+    def shell(self, name: str) -> SSHShell:
+        return self._shells[name]
+
+    def reboot(self, name: str) -> None:
+        self._shells[name].close()
+        self._engine.run("restart", "--time", "5", container_name(name), timeout=60)
+        self.wait_for_ssh(name)
+        shell = self._shells[name]
+        shell.run(["systemctl", "is-system-running", "--wait"], timeout=60, check=False)
+
+    def wait_for_ssh(self, name: str) -> None:
+        """Until the node answers a command. Raises NodeUnreachableError with the last reason."""
+        reason: list[NodeError] = []
+
+        def answers() -> bool:
+            try:
+                self._shells[name].run(["true"], timeout=5)
+            except NodeUnreachableError as err:
+                reason[:] = [err]
+                return False
+            return True
+
+        if not wait_until(answers, _SSH_SECONDS, self._clock, every=0.05):
+            raise reason[0]
+
+    def wait_until_ready(self, since: float) -> None:
+        """Until every node is Ready and has renewed its lease after `since` (epoch seconds).
+
+        A committed image holds the Ready of the day it was made, so only a fresh lease counts. Raises ProvisionError.
+        """
+        said = ""
+
+        def ready() -> bool:
+            nonlocal said
+            result = self._shells[NODES[0]].run(["sh", "-c", _READY_QUERY], timeout=20, check=False)
+            said = result.text + result.stderr.decode("utf-8", "replace")
+            return result.ok and all_ready(result.text, list(self.nodes), since)
+
+        if not wait_until(ready, _READY_SECONDS, self._clock, every=0.1):
+            raise ProvisionError(
+                f"the nodes did not become Ready within {_READY_SECONDS:g} s: {' '.join(said.split())[-300:]}",
+                "Look with `cka-kubelet nodes shell node01` and `journalctl -u kubelet`; "
+                "`cka-kubelet nodes destroy --images` starts afresh.",
+            )
+
+    def destroy(self) -> None:
+        for shell in self._shells.values():
+            shell.close()
+        remove_containers(self._engine)
+
+
+_READY_QUERY = (
+    "kubectl get nodes -o jsonpath='{range .items[*]}node {.metadata.name} "
+    '{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}\' && '
+    "kubectl get leases -n kube-node-lease -o jsonpath='{range .items[*]}lease {.metadata.name} "
+    '{.spec.renewTime}{"\\n"}{end}\''
+)
+
+
+def all_ready(text: str, names: list[str], since: float) -> bool:
+    """Whether `_READY_QUERY`'s output shows every node Ready with a lease renewed after `since`."""
+    ready, fresh = set(), set()
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) != 3:
+            continue
+        kind, name, value = words
+        if kind == "node" and value == "True":
+            ready.add(name)
+        elif kind == "lease":
+            try:
+                renewed = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            except ValueError:
+                continue
+            if renewed.timestamp() >= since:
+                fresh.add(name)
+    return set(names) <= ready & fresh
+
+
+def container_name(node: str) -> str:
+    """The engine's name of a node of this installation."""
+    return f"cka-{identity.installation_id()}-{node}"
+
+
+def _network_name() -> str:
+    return f"cka-{identity.installation_id()}"
+
+
+def _image(node: str, key: str) -> str:
+    return f"localhost/cka-kubelet-{identity.installation_id()}-{node}:{key}"
+
+
+def remove_containers(engine: Engine) -> None:
+    """Remove this installation's containers with their volumes. Safe to repeat."""
+    names = engine.labelled("container", identity.installation_id())
+    if names:
+        engine.run("rm", "--force", "--volumes", *names, timeout=60)
+
+
+class ContainerProvider:
+    """See `Provider`. `engine` is found (or installed) when it is not given."""
+
+    def __init__(self, engine: Engine | None = None, clock: Clock | None = None) -> None:
+        self._engine = engine
+        self._clock = clock or SystemClock()
+
+    def acquire(self, progress: Progress) -> ContainerCluster:
+        engine = self._engine or ensure_engine(progress)
+        _, public_key = identity.ssh_key()
+        record = ClusterRecord.load()
+        subnet = record.subnet if record else choose_subnet(engine)
+        key = inputs_hash(content_hash(public_key), subnet)
+        remove_containers(engine)
+        if record and self._usable(engine, record, key):
+            progress("nodes", "starting from the prepared images")
+            return self._start(engine, record, progress)
+        return self._prepare(engine, key, subnet, public_key, progress)
+
+    def existing(self) -> list[ContainerCluster]:
+        engine = self._engine or find_engine()
+        record = ClusterRecord.load()
+        if engine is None or record is None:
+            return []
+        running = engine.run("ps", "--format", "{{.Names}}", "--filter", f"label={LABEL}={identity.installation_id()}")
+        if not {container_name(name) for name in NODES} <= set(running.split()):
+            return []
+        ports = {name: _published_port(engine, name) for name in NODES}
+        return [ContainerCluster(engine, record, ports, self._clock)]
+
+    def destroy_all(self, *, images: bool) -> list[str]:
+        """Remove every container, volume and network of this installation, images too if asked. Returns what went."""
+        engine = self._engine or find_engine()
+        if engine is None:
+            return []
+        mine = identity.installation_id()
+        gone = engine.labelled("container", mine)
+        remove_containers(engine)
+        for network in engine.labelled("network", mine):
+            engine.run("network", "rm", network)
+            gone.append(network)
+        if images:
+            gone += _remove_images(engine, keep="")
+            ClusterRecord.forget()
+        return gone
+
+    def _usable(self, engine: Engine, record: ClusterRecord, key: str) -> bool:
+        in_a_week = self._clock.now() + 7 * 86400
+        fresh = record.image_key == key and record.expires > in_a_week
+        return fresh and all(engine.exists("image", _image(name, key)) for name in NODES)
+
+    def _start(self, engine: Engine, record: ClusterRecord, progress: Progress) -> ContainerCluster:
+        since = self._clock.now()
+        engine = Engine(engine.kind, engine.binary, engine.prefix, record.runtime)
+        _ensure_network(engine, record.subnet)
+        addresses = {name: node.address for name, node in record.nodes.items()}
+        images = {name: _image(name, record.image_key) for name in NODES}
+        cluster = ContainerCluster(engine, record, _run_nodes(engine, images, addresses), self._clock)
+        for name in NODES:
+            cluster.wait_for_ssh(name)
+        progress("nodes", "waiting until both are Ready")
+        cluster.wait_until_ready(since)
+        return cluster
+
+    def _prepare(self, engine: Engine, key: str, subnet: str, public_key: str, progress: Progress) -> ContainerCluster:
+        """The cold way: base image, boot, provision over SSH, commit."""
+        base = ensure_base_image(engine, public_key, progress)
+        engine = with_working_runtime(engine, base)
+        _ensure_network(engine, subnet)
+        hosts = list(ipaddress.ip_network(subnet).hosts())
+        addresses = {name: str(hosts[index + 1]) for index, name in enumerate(NODES)}
+        spec = _new_cluster_spec(f"{identity.installation_id()}-{key}", addresses)
+        progress("nodes", "booting controlplane and node01")
+        since = self._clock.now()
+        ports = _run_nodes(engine, dict.fromkeys(NODES, base), addresses)
+        nodes = {name: _identify(engine, name, addresses[name], self._clock) for name in NODES}
+        record = ClusterRecord(key, subnet, engine.runtime, _expiry(spec), nodes)
+        cluster = ContainerCluster(engine, record, ports, self._clock)
+        for name in NODES:
+            cluster.wait_for_ssh(name)
+        provision_cluster(spec, {name: cluster.shell(name) for name in NODES}, progress)
+        progress("nodes", "waiting until both are Ready")
+        cluster.wait_until_ready(since)
+        progress("nodes", "keeping them as images for the next labs")
+        _commit(engine, key)
+        record.save()
+        _remove_images(engine, keep=key)
+        return cluster
+
+
+def _expiry(spec: ClusterSpec) -> float:
+    from cka_kubelet.provision.pki import fingerprint
+
+    return fingerprint(spec.pki).timestamp()
+
+
+def _new_cluster_spec(marker: str, addresses: Mapping[str, str]) -> ClusterSpec:
+    from cka_kubelet.provision.pki import NodeName, make_pki
+
+    names = [NodeName(name, address) for name, address in addresses.items()]
+    pki = make_pki(names[0], names, SERVICE_IP, datetime.now(UTC))
+    private, public = identity.new_ssh_key("root@lab")
+    return ClusterSpec(marker, node_specs(addresses), pki, private, public)
+
+
+def _run_nodes(engine: Engine, images: Mapping[str, str], addresses: Mapping[str, str]) -> dict[str, int]:
+    """Start all nodes at once. Returns node → SSH port on 127.0.0.1. Raises EngineError and leaves none running."""
+    try:
+        with ThreadPoolExecutor(max_workers=len(images)) as pool:
+            jobs = {name: pool.submit(_run_node, engine, name, image, addresses) for name, image in images.items()}
+            return {name: job.result() for name, job in jobs.items()}
+    except EngineError:
+        remove_containers(engine)
+        raise
+
+
+def _run_node(engine: Engine, name: str, image: str, addresses: Mapping[str, str]) -> int:
+    for attempt in range(3):
+        port = _free_port()
+        options = [
+            "--detach", "--name", container_name(name), "--hostname", name,
+            "--label", f"{LABEL}={identity.installation_id()}", "--pids-limit", "8192",
+            "--network", _network_name(), "--ip", addresses[name], "--publish", f"127.0.0.1:{port}:22",
+        ]  # fmt: skip
+        for other, address in addresses.items():
+            options += ["--add-host", f"{other}:{address}"]
+        try:
+            engine.run("run", *options, *engine.node_options(), image, "/sbin/init", timeout=120)
+        except EngineError as err:
+            engine.run("rm", "--force", "--volumes", container_name(name), check=False)
+            if "in use" not in err.message or attempt == 2:
+                raise
+        else:
+            return port
+    raise AssertionError("unreachable")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _published_port(engine: Engine, name: str) -> int:
+    return int(engine.run("port", container_name(name), "22").split(":")[-1])
+
+
+def _identify(engine: Engine, name: str, address: str, clock: Clock) -> NodeRecord:
+    """Read the new node's host key and machine id through the engine: the only way in that is not SSH, used once."""
+    query = "cat /etc/ssh/ssh_host_ed25519_key.pub /etc/machine-id 2>/dev/null && systemctl is-active --quiet ssh"
+    said: list[str] = []
+
+    def known() -> bool:
+        said[:] = engine.run("exec", container_name(name), "sh", "-c", query, check=False).splitlines()
+        return len(said) == 2 and len(said[1].strip()) == 32
+
+    if not wait_until(known, _SSH_SECONDS, clock, every=0.1):
+        log = engine.run("logs", "--tail", "5", container_name(name), check=False)
+        raise ProvisionError(
+            f"{name} did not boot within {_SSH_SECONDS:g} s: {' '.join(log.split())[-300:]}",
+            "`cka-kubelet doctor` checks what a node needs of this machine.",
+        )
+    return NodeRecord(address, " ".join(said[0].split()[:2]), said[1].strip())
+
+
+def _commit(engine: Engine, key: str) -> None:
+    """Keep both nodes as images. The engine pauses each while it copies, so files are as after a power cut at worst."""
+
+    def commit(name: str) -> None:
+        shell_sync = ("exec", container_name(name), "sync")
+        engine.run(*shell_sync, timeout=60)
+        change = ("--change", f"LABEL {LABEL}=image")
+        engine.run("commit", "--pause", *change, container_name(name), _image(name, key), timeout=300)
+
+    with ThreadPoolExecutor(max_workers=len(NODES)) as pool:
+        list(pool.map(commit, NODES))
+
+
+def _remove_images(engine: Engine, keep: str) -> list[str]:
+    """Remove this installation's node images but those of `keep`; with keep="" the base image too."""
+    prefix = f"localhost/cka-kubelet-{identity.installation_id()}-"
+    mine = [name for name in engine.labelled("image", "image") if name.startswith(prefix)]
+    old = [name for name in mine if not keep or not name.endswith(f":{keep}")]
+    if not keep:
+        _, public_key = identity.ssh_key()
+        base = f"localhost/cka-kubelet-base:{content_hash(public_key)}"
+        old += [base] if engine.exists("image", base) else []
+    if old:
+        engine.run("image", "rm", "--force", *old, timeout=120, check=False)
+    return old
+
+
+def _ensure_network(engine: Engine, subnet: str) -> None:
+    name = _network_name()
+    if engine.exists("network", name):
+        if subnet in engine.run("network", "inspect", name):
+            return
+        engine.run("network", "rm", "--force", name, check=False)
+    engine.run("network", "create", "--label", f"{LABEL}={identity.installation_id()}", "--subnet", subnet, name)
+
+
+def choose_subnet(engine: Engine) -> str:
+    """The first candidate free of this machine's routes and the engine's networks. Raises EnvironmentError_."""
+    taken = _routes() + _engine_subnets(engine)
+    for candidate in _SUBNETS:
+        if not any(ipaddress.ip_network(candidate).overlaps(network) for network in taken):
+            return candidate
+    raise EnvironmentError_(
+        f"none of the networks {', '.join(_SUBNETS)} is free on this machine",
+        "Remove one that is not needed (`podman network ls`, `ip route`) and try again.",
+    )
+
+
+def _routes() -> list[ipaddress.IPv4Network]:
+    try:
+        done = subprocess.run(["ip", "-4", "-json", "route"], capture_output=True, text=True, check=False, timeout=10)
+        found = [route.get("dst", "") for route in json.loads(done.stdout or "[]")]
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return []
+    return [ipaddress.IPv4Network(dst, strict=False) for dst in found if dst and dst != "default"]
+
+
+def _engine_subnets(engine: Engine) -> list[ipaddress.IPv4Network]:
+    names = engine.run("network", "ls", "--format", "{{.Name}}").split()
+    text = engine.run("network", "inspect", *names, check=False) if names else "[]"
+    found = []
+    for word in text.replace('"', " ").replace(",", " ").split():
+        if "/" in word and word[0].isdigit():
+            try:
+                found.append(ipaddress.IPv4Network(word, strict=False))
+            except ValueError:
+                continue
+    return found

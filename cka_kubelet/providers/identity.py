@@ -1,0 +1,102 @@
+"""What this installation keeps about itself and its nodes: an id, an SSH key pair, the cluster's record and PKI."""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cka_kubelet import paths
+from cka_kubelet.errors import EnvironmentError_
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file atomically, readable by this user alone. Raises EnvironmentError_ when the disk refuses."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        raise EnvironmentError_(
+            f"{path} cannot be written: {err.strerror}", "Free some disk space or mend the directory's permissions."
+        ) from None
+
+
+def installation_id() -> str:
+    """Six hex digits that set this installation's nodes apart from any other's on the same engine."""
+    path = paths.data_dir() / "installation"
+    if not path.exists():
+        write_private(path, secrets.token_hex(3).encode())
+    return path.read_text().strip()
+
+
+def ssh_key() -> tuple[Path, str]:
+    """This installation's private key file and its public key line; made on first use."""
+    path = paths.data_dir() / "ssh" / "id_ed25519"
+    public = path.with_suffix(".pub")
+    if not (path.exists() and public.exists()):
+        private, line = new_ssh_key(f"cka-kubelet-{installation_id()}")
+        write_private(path, private.encode())
+        write_private(public, line.encode())
+    return path, public.read_text().strip()
+
+
+def new_ssh_key(comment: str) -> tuple[str, str]:
+    """A fresh ed25519 key in OpenSSH's format, and its public line."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return private.decode(), f"{public.decode()} {comment}\n"
+
+
+@dataclass
+class NodeRecord:
+    """What identifies one prepared node. `host_key` is `type base64`, pinned when the node was made."""
+
+    address: str
+    host_key: str
+    machine_id: str
+
+
+@dataclass
+class ClusterRecord:
+    """The prepared images and what is known of their nodes. `expires`: when the certificates end (epoch seconds)."""
+
+    image_key: str
+    subnet: str
+    runtime: str
+    expires: float
+    nodes: dict[str, NodeRecord]
+
+    def save(self) -> None:
+        write_private(_record_path(), json.dumps(asdict(self), indent=2).encode())
+
+    @classmethod
+    def load(cls) -> "ClusterRecord | None":
+        """The last saved record; None when there is none or it is not readable (the images are then made anew)."""
+        try:
+            raw: dict[str, Any] = json.loads(_record_path().read_text())
+            nodes = {name: NodeRecord(**about) for name, about in raw.pop("nodes").items()}
+            return cls(nodes=nodes, **raw)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    @staticmethod
+    def forget() -> None:
+        _record_path().unlink(missing_ok=True)
+
+
+def _record_path() -> Path:
+    return paths.data_dir() / "cluster.json"
