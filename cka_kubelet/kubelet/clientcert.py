@@ -42,13 +42,16 @@ class CertificateStore:
         return data
 
     def update(self, certificate: bytes, key: bytes) -> None:
-        """Store a new pair and make it the current one."""
+        """Store a new pair and make it the current one. Raises OSError, also when the current one is no link."""
         self._directory.mkdir(parents=True, exist_ok=True)
         stamp = time.strftime("%Y-%m-%d-%H-%M-%S")
         target = self._directory / f"{self._name}-{stamp}.pem"
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(certificate + key)
+        current = Path(self.current_path)
+        if current.exists() and not current.is_symlink():
+            raise OSError(f"expected {quote(self.current_path)} to be a symlink but it is a file")
         updated = self._directory / f"{self._name}-updated.pem"
         updated.unlink(missing_ok=True)
         updated.symlink_to(target)

@@ -10,6 +10,7 @@ from cka_kubelet.kube.apiclient import APIClient, Object
 from cka_kubelet.kube.gofmt import quote
 from cka_kubelet.kube.reflector import Reflector
 from cka_kubelet.kubelet import clientcert, containermanager, healthz, noderegister, reserved
+from cka_kubelet.kubelet.certrequest import CertificateManager
 from cka_kubelet.kubelet.dependencies import Dependencies
 from cka_kubelet.kubelet.eviction import EvictionManager
 from cka_kubelet.kubelet.flags import ParsedFlags
@@ -157,8 +158,10 @@ class Kubelet:
         self._spawn(self._follow_registration(keeper))
         self._spawn(lease.run())
         self._spawn(self._await_node_for_mirrors())
-        if self._credentials is not None and self._credentials.store is not None:
-            held = self._credentials
+        held = self._credentials
+        if held is not None and held.store is not None:
+            manager = CertificateManager(held.store, deps.node_name, deps.clock, api, held.bootstrap, held.reload)
+            self._spawn(manager.run(held.current()))
             self._spawn(clientcert.watch_expiry(held.not_after, held.server_healthy, deps.clock, deps.fatal))
 
     def _node_keeper(self, api: APIClient) -> NodeKeeper:

@@ -93,8 +93,26 @@ class Credentials:
         self.api = api
         self.rest = rest
         self.store = store
-        self.ask: RESTConfig | None = None
-        """Set when a certificate is still to be requested, with these credentials."""
+        self.bootstrap: APIClient | None = None
+        """Set when the first certificate is still to be requested, with these credentials."""
+
+    def current(self) -> pem.Certificate | None:
+        """The stored certificate, None when there is none."""
+        if self.store is None:
+            return None
+        try:
+            return pem.certificates(Path(self.store.current_path).read_bytes())[0]
+        except (OSError, pem.PEMError):
+            return None
+
+    def reload(self) -> None:
+        """Use the stored pair from now on."""
+        if self.store is None:
+            return
+        bare = self.rest._replace(cert_file="", key_file="", cert_data=b"", key_data=b"")
+        context = bootstrap.tls_context(bare, self.store.current_path)
+        if context is not None:
+            self.api.http.set_ssl_context(context)
 
     def not_after(self) -> float | None:
         """End of the stored certificate (epoch seconds), None when there is none."""
@@ -143,7 +161,9 @@ def load_credentials(flags: ParsedFlags, config: KubeletConfiguration) -> Creden
         raise fail(error) from error
     http = HTTPClient(rest.server, context, rest.token or None, server_name=rest.server_name)
     credentials = Credentials(APIClient(http), rest, store)
-    credentials.ask = ask
+    if ask is not None:
+        first = HTTPClient(ask.server, bootstrap.tls_context(ask), ask.token or None, server_name=ask.server_name)
+        credentials.bootstrap = APIClient(first)
     return credentials
 
 
