@@ -119,7 +119,7 @@ class HelpDialog(Dialog[None]):
                 )
                 yield Static(Content("\n").join(lines))
                 yield Static(
-                    "\nThe mouse wheel and Shift+PgUp scroll back. Shift+drag selects text in most terminals. "
+                    "\nThe mouse wheel and Shift+PgUp scroll back. Selecting with the mouse copies. "
                     "Every other key goes to the shell.",
                     markup=False,
                 )

@@ -36,6 +36,10 @@ class LabScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [*(command.binding for command in COMMANDS), MENU]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012 - Textual declares it so
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: dict[str, Content] = {}
+
     def compose(self) -> ComposeResult:
         lab = app_of(self).state.lab
         with Horizontal(id="bar"):
@@ -81,6 +85,16 @@ class LabScreen(Screen[None]):
 
     # -- showing
 
+    def _put(self, selector: str, content: Content) -> bool:
+        """Update a part if it changed; a new layout only if its shape did. True when it changed."""
+        old = self._shown.get(selector)
+        if old is not None and (old.plain, old.spans) == (content.plain, content.spans):
+            return False
+        self._shown[selector] = content
+        shape = [list(map(len, text.plain.split("\n"))) for text in (old or Content(), content)]
+        self.query_one(selector, Static).update(content, layout=shape[0] != shape[1])
+        return True
+
     def show_state(self) -> None:
         """Bring every part in line with the state. Cheap: called on every change."""
         if not self.query("#tabs"):  # pushed, but its parts are not there yet; on_mount shows the state
@@ -98,14 +112,14 @@ class LabScreen(Screen[None]):
             (f"{clock_text(seconds)}", f"bold ${band_colour(seconds, state.lab.minutes)}"),
             (f"  of {quick}–{slow} min", "$secondary"),
         )
-        self.query_one("#bar-clock", Static).update(clock)
+        self._put("#bar-clock", clock)
         known = {node.name: node for node in state.node_states}
-        self.query_one("#bar-nodes", Static).update(node_dots(list(known.values())))
+        self._put("#bar-nodes", node_dots(list(known.values())))
         lines = [node_lines(node, now) for node in known.values()]
         if state.node_error:
             lines.append(Content.styled(printable(state.node_error), "$warning"))
-        self.query_one("#nodes", Static).update(Content("\n\n").join(lines) if lines else Content("asking …"))
-        self.query_one("#score-note", Static).update(self._note())
+        self._put("#nodes", Content("\n\n").join(lines) if lines else Content("asking …"))
+        self._put("#score-note", self._note())
 
     def _note(self) -> Content:
         state = app_of(self).state
@@ -125,7 +139,6 @@ class LabScreen(Screen[None]):
     def _show_notice(self) -> None:
         state = app_of(self).state
         session = state.sessions.get(state.node)
-        notice = self.query_one("#notice", Static)
         text = ""
         if session is not None and session.state == "connecting":
             text = f"Connecting to {session.node} …"
@@ -135,9 +148,9 @@ class LabScreen(Screen[None]):
             text = f"{session.error.message}\n{session.error.hint} F6 tries again."
         elif session is not None and session.emulator is not None and session.emulator.scrolled:
             text = f"{session.emulator.scrolled} lines back. Any key returns to the prompt."
-        notice.update(printable(text))
-        notice.set_class(bool(text), "-shown")
-        self.refresh_bindings()
+        if self._put("#notice", Content(printable(text))):
+            self.query_one("#notice").set_class(bool(text), "-shown")
+            self.refresh_bindings()
 
     async def show_hint(self, number: int, text: str) -> None:
         """Add a hint under the task."""
@@ -148,6 +161,13 @@ class LabScreen(Screen[None]):
 
     def on_terminal_view_changed(self, event: TerminalView.Changed) -> None:
         self._show_notice()
+
+    def on_text_selected(self, event: events.TextSelected) -> None:
+        """Selecting copies, as terminals on Linux do."""
+        text = self.get_selected_text()
+        if text and text.strip():
+            self.app.copy_to_clipboard(text)
+            self.notify("Copied.", timeout=1.5)
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         self.query_one(TerminalView).focus()

@@ -13,6 +13,7 @@ from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -29,7 +30,6 @@ _BUTTONS = {1: 0, 2: 1, 3: 2}
 class TerminalView(Widget, can_focus=True):
     """Shows one `TerminalSession` at a time; any number may live behind it."""
 
-    ALLOW_SELECT = False
     DEFAULT_CSS = "TerminalView { width: 1fr; height: 1fr; }"
 
     class Changed(Message):
@@ -134,12 +134,35 @@ class TerminalView(Widget, can_focus=True):
         strip = self._strips[y]
         if self._cursor is not None and self._cursor[1] == y:
             strip = self._with_cursor(strip, self._cursor[0])
-        return strip.adjust_cell_length(self.size.width, self.rich_style)
+        selection = self.text_selection
+        if selection is not None and (span := selection.get_span(y)) is not None:
+            strip = self._with_selection(strip, *span)
+        return strip.adjust_cell_length(self.size.width, self.rich_style).apply_offsets(0, y)
+
+    def _with_selection(self, strip: Strip, start: int, end: int) -> Strip:
+        end = strip.cell_length if end == -1 else end
+        style = self.screen.get_component_rich_style("screen--selection")
+        chosen = Strip(Segment.apply_style(strip.crop(start, end), post_style=style))
+        return Strip.join([strip.crop(0, start), chosen, strip.crop(end)])
 
     def _with_cursor(self, strip: Strip, x: int) -> Strip:
         cell = strip.crop(x, x + 1)
         style = Style(reverse=True) if self.has_focus else Style(underline=True)
         return Strip.join([strip.crop(0, x), Strip(Segment.apply_style(cell, post_style=style)), strip.crop(x + 1)])
+
+    # -- selecting with the mouse, unless the program wants it
+
+    @property
+    def allow_select(self) -> bool:
+        emulator = self._session.emulator if self._session is not None else None
+        return emulator is None or not emulator.wants_mouse
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The selected part of the visible rows."""
+        return selection.extract("\n".join(strip.text.rstrip() for strip in self._strips)), "\n"
+
+    def on_click(self, event: events.Click) -> None:
+        event.prevent_default()  # else a double click would select, and copy, everything
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         return container.width
@@ -202,6 +225,8 @@ class TerminalView(Widget, can_focus=True):
         if emulator is not None and emulator.scrolled:
             emulator.scroll_to_end()
             self._paint()
+        if self.text_selection is not None:
+            self.screen.clear_selection()
         session.send(data)
 
     def _scroll(self, rows: int) -> None:

@@ -260,3 +260,20 @@ async def test_progress_shows_seconds() -> None:
         assert "0." in text
         run.hold.set()
         await at_prompt(pilot, app)
+
+
+async def test_selecting_copies() -> None:
+    run = FakeRun()
+    app = LabApp(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        view = await at_prompt(pilot, app)
+        run.terminals["controlplane"].say(b"\x1b[2J\x1b[Hfirst line\r\nsecond line")
+        await until(pilot, lambda: "second line" in view.render_line(1).text)
+        await pilot.mouse_down(view, offset=(7, 0))
+        await pilot.hover(view, offset=(9, 1))
+        await pilot.mouse_up(view, offset=(7, 1))
+        await until(pilot, lambda: app.clipboard)
+        assert app.clipboard.split("\n")[0] == "line"
+        await pilot.press("x")
+        await pilot.pause()
+        assert view.text_selection is None
