@@ -17,7 +17,10 @@ class Rejection(NamedTuple):
 def admit(
     pod: objects.Pod, others: list[objects.Pod], node: Node | None, allocatable: dict[str, int], pressure: set[str]
 ) -> Rejection | None:
-    """None when the pod may run. `allocatable`: milli CPU, bytes of memory, number of pods; a missing one is not checked."""
+    """None when the pod may run.
+
+    `allocatable`: milli CPU, bytes of memory, number of pods; what is missing there is not checked.
+    """
     if critical(pod):
         return None
     rejection = _under_pressure(pod, pressure) or _too_big(pod, others, allocatable)

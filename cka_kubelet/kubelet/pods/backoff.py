@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """`initial` seconds, doubled up to `limit`; an entry is forgotten when twice `limit` passed before the next event."""
+    """`initial` seconds, doubled up to `limit`; forgotten when twice `limit` passed before the next event."""
 
     __slots__ = ("_entries", "_now", "initial", "limit")
 

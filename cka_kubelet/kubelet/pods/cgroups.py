@@ -27,7 +27,7 @@ def pod_path(pod: objects.Pod) -> tuple[str, ...]:
 
 
 def systemd_name(elements: tuple[str, ...]) -> str:
-    """`/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID.slice`, dashes in a name becoming underscores."""
+    """`/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID.slice`; dashes turn to underscores."""
     path, prefix = "", ""
     for element in elements:
         prefix = f"{prefix}-{element.replace('-', '_')}" if prefix else element.replace("-", "_")
@@ -56,7 +56,7 @@ class Cgroups:
         return systemd_name(elements) if self._systemd else "/" + "/".join(elements)
 
     def start(self, memory: int, milli_cpu: int) -> None:
-        """Make kubepods and the two QoS groups; limits are what all pods together may use (0: none). Raises CgroupError."""
+        """Make kubepods and the two QoS groups; limits are for all pods together (0: none). Raises CgroupError."""
         if not self._enabled:
             return
         self._make(("kubepods",), shares=resources.shares(milli_cpu) if milli_cpu else 0, memory=memory)

@@ -23,7 +23,7 @@ def log_directory(root: str, pod: objects.Pod) -> str:
 
 
 def pod_hostname(pod: objects.Pod, node_name: str) -> str:
-    """The host name inside the pod: spec.hostname or the pod's name, at most 63 characters; the node's with hostNetwork."""
+    """The host name inside the pod: spec.hostname or the pod's name, cut to 63; the node's with hostNetwork."""
     if objects.host_network(pod):
         return node_name
     return str(pod["spec"].get("hostnameOverride") or pod["spec"].get("hostname") or objects.name(pod))[:63].rstrip(

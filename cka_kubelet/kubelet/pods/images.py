@@ -125,8 +125,8 @@ class ImageManager:
             raise StartError("ErrImagePull", str(error)) from None
         ended = time.monotonic()
         took, waited = _millis(ended - began), _millis(ended - asked)
-        text = f"Successfully pulled image {q(named)} in {took} ({waited} including waiting). Image size: {image[1]} bytes."
-        self._events.container(pod, container, NORMAL, "Pulled", text)
+        text = f"Successfully pulled image {q(named)} in {took} ({waited} including waiting)."
+        self._events.container(pod, container, NORMAL, "Pulled", f"{text} Image size: {image[1]} bytes.")
         return image[0]
 
     async def _fetch(self, pod: objects.Pod, name: str, sandbox: Any, secret: SecretData | None) -> tuple[Image, int]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -46,18 +47,15 @@ class LogRotator:
 
     async def _rotate(self, container: rs.ContainerStatus) -> None:
         log = Path(container.log_path)
-        try:
-            if log.stat().st_size < self._max_size:
-                return
-        except OSError:
+        if not self._too_big(log):
             return
         await asyncio.to_thread(self._archive, log)
         rotated = log.with_name(f"{log.name}.{time.strftime('%Y%m%d-%H%M%S')}")
-        log.rename(rotated)
+        os.rename(log, rotated)  # noqa: PTH104  # one rename does not stall the loop
         try:
             await self._cri.reopen_container_log(container.id)
         except RpcError as error:
-            rotated.rename(log)
+            os.rename(rotated, log)  # noqa: PTH104
             text = f"failed to rotate log {str(log)!r}: {error}"
             klog.error(
                 "container_log_manager.go:360",
@@ -66,6 +64,12 @@ class LogRotator:
                 containerID=container.id,
                 path=str(log),
             )
+
+    def _too_big(self, log: Path) -> bool:
+        try:
+            return log.stat().st_size >= self._max_size
+        except OSError:
+            return False
 
     def _archive(self, log: Path) -> None:
         """Compress all but the newest rotated file, and drop the oldest beyond the limit."""

@@ -111,9 +111,7 @@ class PodManager:
             self.cgroups.start(memory, allocatable.get("cpu", 0))
         except CgroupError as error:
             klog.error("container_manager_linux.go:595", "Failed to create kubepods cgroup", err=error)
-        for folder in (f"{self.settings.root_dir}/pods", self.settings.logs_root, self.settings.container_links):
-            with contextlib.suppress(OSError):
-                Path(folder).mkdir(mode=0o750 if "pods" in folder[-5:] else 0o755, parents=True, exist_ok=True)
+        self._make_roots()
         self._spawn(self.pleg.run(), "pleg")
         self._spawn(self.statuses.run(), "status")
         self._spawn(self._rotator.run(), "logrotate")
@@ -128,6 +126,16 @@ class PodManager:
             self._spawn(static.run(), "static")
         if self._deps.api is not None:
             self._spawn(self._watch_api(), "apiserver")
+
+    def _make_roots(self) -> None:
+        settings = self.settings
+        for folder, mode in (
+            (f"{settings.root_dir}/pods", 0o750),
+            (settings.logs_root, 0o755),
+            (settings.container_links, 0o755),
+        ):
+            with contextlib.suppress(OSError):
+                Path(folder).mkdir(mode=mode, parents=True, exist_ok=True)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

@@ -12,12 +12,13 @@ from cka_kubelet.kubelet.pods import objects
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 _LABEL_TEXT = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
-    "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
 _SUBDOMAIN_TEXT = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
-    "with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
 _SCHEME = "pkg/api/legacyscheme/scheme.go:30"
@@ -48,7 +49,8 @@ def _check_kind(body: Any) -> None:
         if isinstance(body, str):
             raise ManifestError(
                 "couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value of type "
-                'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+                'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
+                'Kind string "json:\\"kind,omitempty\\"" }'
             )
         raise ManifestError(f"Object 'Kind' is missing in '{to_json(body)}'")
     kind, version = body.get("kind"), body.get("apiVersion")
@@ -82,7 +84,7 @@ def _wrong(value: object, field: str, go: str) -> str:
 
 
 def default(body: dict[str, Any], path: str, node_name: str) -> objects.Pod:
-    """What config.applyDefaults adds: name, namespace, node, uid, annotations, the toleration; and the API's defaults."""
+    """The pod with what config.applyDefaults adds (name, node, uid, annotations …) and the API's own defaults."""
     from cka_kubelet.kubelet.pods.static import static_uid
 
     metadata = dict(body.get("metadata") or {})

@@ -105,7 +105,7 @@ def grace_period(pod: Pod) -> int:
 
 
 def container_hash(container: Container) -> str:
-    """Changes when a running container must be replaced: its name or image (FNV-1a 32, hex; kubecontainer.HashContainer)."""
+    """Changes when a running container must be replaced: name or image (FNV-1a 32, as kubecontainer.HashContainer)."""
     value = 0x811C9DC5
     for byte in json.dumps({"image": container.get("image", ""), "name": container["name"]}).encode():
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF

@@ -20,7 +20,7 @@ Changed = Callable[[str, set[str]], None]
 
 
 class PLEG:
-    """Keeps `cache` (pod uid → PodStatus) and calls `changed(uid, names of dead containers)` for every pod that moved."""
+    """Keeps `cache` (pod uid → PodStatus), calls `changed(uid, ids of dead containers)` for every pod that moved."""
 
     def __init__(
         self, reader: RuntimeReader, changed: Changed, monotonic: Callable[[], float] = time.monotonic
@@ -42,7 +42,8 @@ class PLEG:
             return "pleg has yet to be successful"
         elapsed = self._monotonic() - self._last_relist
         if elapsed > RELIST_THRESHOLD:
-            return f"pleg was last seen active {format_duration(elapsed)} ago; threshold is {format_duration(RELIST_THRESHOLD)}"
+            limit = format_duration(RELIST_THRESHOLD)
+            return f"pleg was last seen active {format_duration(elapsed)} ago; threshold is {limit}"
         return None
 
     def last_seen(self) -> float:

@@ -53,8 +53,10 @@ def container_figures(container: objects.Container) -> tuple[int, int, int]:
 
 
 def pod_requests(pod: objects.Pod) -> dict[str, int]:
-    """Milli CPU and bytes of memory and ephemeral storage that the pod asks for: containers and sidecars summed, or one init
-    container if that is more, plus overhead."""
+    """Milli CPU, bytes of memory and of ephemeral storage that the pod asks for.
+
+    Containers and sidecars summed, or one init container if that is more, plus overhead.
+    """
     total = {"cpu": 0, "memory": 0, "ephemeral-storage": 0}
     peak = dict(total)
     for container in objects.containers(pod):

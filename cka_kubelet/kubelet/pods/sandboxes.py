@@ -25,6 +25,10 @@ class SyncError(Exception):
         self.message = message
 
 
+def _make_directory(path: str) -> None:
+    Path(path).mkdir(mode=0o755, parents=True, exist_ok=True)
+
+
 class Sandboxes:
     """Creates pod sandboxes. `cgroup_parent(pod)` gives the CRI name of the pod's cgroup."""
 
@@ -68,7 +72,7 @@ class Sandboxes:
             klog.error("kuberuntime_sandbox.go:44", "Failed to generate sandbox config for pod", err=text, pod=ref)
             raise self._failed(pod, f"Failed to generate sandbox config for pod {q(who)}: {text}", text) from None
         try:
-            Path(config.log_directory).mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make_directory(config.log_directory)
         except OSError as error:
             text = path_error("mkdir", config.log_directory, error)
             klog.error("kuberuntime_sandbox.go:51", "Failed to create log directory for pod", err=text, pod=ref)

@@ -47,7 +47,8 @@ def verify_non_root(pod: objects.Pod, container: objects.Container, image_uid: i
         return
     if image_user:
         raise SecurityError(
-            f"container has runAsNonRoot and image has non-numeric user ({image_user}), cannot verify user is non-root {tail}"
+            f"container has runAsNonRoot and image has non-numeric user ({image_user}), "
+            f"cannot verify user is non-root {tail}"
         )
     if not image_uid:
         raise SecurityError(f"container has runAsNonRoot and image will run as root {tail}")

@@ -27,7 +27,7 @@ _LOG = re.compile(r"^(\d+)\.log")
 
 
 class Surroundings(NamedTuple):
-    """What a container needs to know of the world: references for its environment, host paths of its volumes by name."""
+    """What a container needs of the world: references for its environment, host paths of its volumes by name."""
 
     refs: References
     volumes: dict[str, str]
@@ -190,7 +190,7 @@ class Starter:
         """How often the container was started before its records were removed, by its highest N.log."""
         folder = Path(configs.log_directory(self._settings.logs_root, pod)) / container["name"]
         try:
-            numbers = [int(m[1]) for name in os.listdir(folder) if (m := _LOG.match(name))]
+            numbers = [int(m[1]) for file in folder.iterdir() if (m := _LOG.match(file.name))]
         except OSError:
             return 0
         return max(numbers) + 1 if numbers else 0
@@ -245,9 +245,9 @@ def _sub_path(volume: str, inside: str) -> str:
     if ".." in parts or inside.startswith("/"):
         raise LookupError(f'subPath must be a relative path without "..": {inside}')
     root = os.path.realpath(volume)
-    path = os.path.join(root, *parts)
+    path = Path(root, *parts)
     if not os.path.lexists(path):
-        os.makedirs(path, mode=stat.S_IMODE(os.stat(root).st_mode), exist_ok=True)
+        path.mkdir(mode=stat.S_IMODE(Path(root).stat().st_mode), parents=True, exist_ok=True)
     real = os.path.realpath(path)
     if real != root and not real.startswith(root + "/"):
         raise LookupError(f'failed to prepare subPath for volumeMount "{volume}" of container')

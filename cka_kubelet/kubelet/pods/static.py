@@ -61,10 +61,8 @@ class StaticPods:
     def _list(self) -> None:
         """Read the directory, or the one file that the path names."""
         try:
-            is_dir = self._path.is_dir()
-            if not is_dir and not self._path.exists():
-                raise FileNotFoundError
-            names = sorted(self._path.iterdir()) if is_dir else [self._path]
+            self._path.stat()
+            names = sorted(self._path.iterdir()) if self._path.is_dir() else [self._path]
         except FileNotFoundError:
             # Upstream sends an empty set once, so that pods of a removed directory go away.
             self._pods.clear()
@@ -108,10 +106,7 @@ class StaticPods:
 
     def _start_watch(self) -> None:
         """Begin to watch; on failure try again later, 1 s doubling to 20 s."""
-        if not self._path.exists():
-            text = "path does not exist, ignoring"
-        else:
-            text = self._inotify()
+        text = self._inotify() if self._path.exists() else "path does not exist, ignoring"
         if text:
             klog.error("file_linux.go:59", "Unable to read config path", err=text, path=str(self._path))
             self._retry_at = time.monotonic() + self._retry_delay

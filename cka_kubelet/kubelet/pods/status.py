@@ -14,8 +14,11 @@ Status = dict[str, Any]
 
 @dataclass(slots=True)
 class View:
-    """What the status depends on besides the runtime. `ready(id)`, `started(id)` answer for probes: None where a container
-    has no such probe; `failure(name)` is (reason, message) of the last failed start; `terminal` makes the pod final."""
+    """What the status depends on besides the runtime.
+
+    `ready(id)`, `started(id)` answer for probes by container id; `failure(name)` is (reason, message) of the last
+    failed start; `terminal` makes the pod final.
+    """
 
     now: float
     host_ips: list[str]

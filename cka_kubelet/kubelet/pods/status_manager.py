@@ -161,7 +161,7 @@ class StatusManager:
 
 
 def difference(base: Status, wanted: Status) -> Status:
-    """A strategic merge patch that makes `base` into `wanted`. Addresses are merged by `ip`, so stale ones are deleted."""
+    """A strategic merge patch that makes `base` into `wanted`; addresses merge by `ip`, so stale ones are deleted."""
     change: Status = {}
     for key, value in wanted.items():
         if base.get(key) == value:

@@ -41,7 +41,7 @@ class Surrounder:
         def lookup(kind: str, name: str) -> dict[str, Any]:
             value = found.get((kind, name), f'{kind} "{name}" not found')
             if isinstance(value, str):
-                raise LookupError(value)
+                raise LookupError(value)  # noqa: TRY004  # a text is the reason why it is missing
             return value
 
         refs = References(

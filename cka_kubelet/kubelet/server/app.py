@@ -193,19 +193,9 @@ class KubeletServer:
         if len(rest) != 3:
             return text(404, NOT_FOUND)
         namespace, name, container = rest
-        pod = self._pods.find(namespace, name)
         try:
             options = containerlogs.parse_options(request.query, time.time())
-            if pod is None:
-                raise containerlogs.LogError(404, f"pod {q(name)} does not exist")
-            if objects.find_container(pod, container) is None:
-                raise containerlogs.LogError(404, f"container {q(container)} not found in pod {q(name)}")
-            wanted = containerlogs.container_to_read(pod.get("status") or {}, container, name, options.previous)
-            found = self._find_status(pod, lambda c: c.id == wanted)
-            path = Path(found.log_path) if found else Path()
-            if found is None or not path.exists():
-                shown = path if found else f"containerd://{wanted}"
-                raise containerlogs.LogError(400, f"unable to retrieve container logs for {shown}")
+            pod, wanted, path = self._log_file(namespace, name, container, options.previous)
         except containerlogs.LogError as error:
             return text(error.status, str(error))
 
@@ -214,6 +204,19 @@ class KubeletServer:
             return now is not None and now.state == rs.RUNNING
 
         return Response(200, [TEXT], containerlogs.read_log(path, options, running))
+
+    def _log_file(self, namespace: str, name: str, container: str, previous: bool) -> tuple[objects.Pod, str, Path]:
+        """(pod, container id, log file). Raises LogError."""
+        pod = self._pods.find(namespace, name)
+        if pod is None:
+            raise containerlogs.LogError(404, f"pod {q(name)} does not exist")
+        if objects.find_container(pod, container) is None:
+            raise containerlogs.LogError(404, f"container {q(container)} not found in pod {q(name)}")
+        wanted = containerlogs.container_to_read(pod.get("status") or {}, container, name, previous)
+        found = self._find_status(pod, lambda c: c.id == wanted)
+        if found is None or not Path(found.log_path).exists():
+            raise containerlogs.LogError(400, f"unable to retrieve container logs for containerd://{wanted}")
+        return pod, wanted, Path(found.log_path)
 
     def _find_status(self, pod: objects.Pod, wanted: Callable[[rs.ContainerStatus], bool]) -> rs.ContainerStatus | None:
         status = self._pods.pleg.cache.get(objects.uid(pod))

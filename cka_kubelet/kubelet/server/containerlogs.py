@@ -47,7 +47,7 @@ def parse_options(query: dict[str, list[str]], now: float) -> LogOptions:
         flags = {n: _flag(query, n) for n in ("follow", "previous", "timestamps")}
     except ValueError:
         raise LogError(400, '{"message": "Unable to decode query."}') from None
-    if tail is not None and tail < 0 or limit is not None and limit < 1 or seconds is not None and seconds < 1:
+    if (tail is not None and tail < 0) or (limit is not None and limit < 1) or (seconds is not None and seconds < 1):
         raise LogError(422, '{"message": "Invalid request."}')
     if seconds is not None:
         since = now - seconds
@@ -201,7 +201,7 @@ async def read_log(path: Path, options: LogOptions, running: Callable[[], bool])
 def _reopened(path: Path, file: io.BufferedReader) -> io.BufferedReader | None:
     """The new file under the path when the log was rotated and all of the old one was read."""
     try:
-        if os.stat(path).st_ino == os.fstat(file.fileno()).st_ino:
+        if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
             return None
         return path.open("rb")
     except OSError:

@@ -91,7 +91,8 @@ class Metrics:
             family(
                 "kubelet_desired_pods",
                 "gauge",
-                "[ALPHA] The number of pods the kubelet is being instructed to run. static is true if the pod is not from the apiserver.",
+                "[ALPHA] The number of pods the kubelet is being instructed to run. "
+                "static is true if the pod is not from the apiserver.",
                 self._desired(),
             ),
             family(
@@ -134,7 +135,12 @@ class Metrics:
                 "Total user and system CPU time spent in seconds.",
                 times.user + times.system,
             ),
-            ("process_open_fds", "gauge", "Number of open file descriptors.", len(os.listdir("/proc/self/fd"))),
+            (
+                "process_open_fds",
+                "gauge",
+                "Number of open file descriptors.",
+                sum(1 for _ in Path("/proc/self/fd").iterdir()),
+            ),
             ("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", int(statm[1]) * page),
             ("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", int(statm[0]) * page),
             (
@@ -170,8 +176,7 @@ class Metrics:
                 whole = {"namespace": status.namespace, "pod": status.name}
                 pod_cpu.append(Sample(whole, sum(i.cpu.usage_core_nano_seconds.value for _, i in pairs) / 1e9, now))
                 pod_mem.append(Sample(whole, sum(i.memory.working_set_bytes.value for _, i in pairs), now))
-        node_cpu = cpu_nanoseconds(Path("/proc/stat").read_text()) / 1e9
-        node_mem = memory(Path("/proc/meminfo").read_text())["workingSetBytes"]
+        node_cpu, node_mem = _node_usage()
         return "".join(
             (
                 family(
@@ -230,6 +235,8 @@ class Metrics:
             items = []
         cpu, mem = [], []
         for item in items:
+            if not item.cpu.timestamp:  # listed, but not running
+                continue
             labels = _cadvisor_labels(item)
             at = item.cpu.timestamp // 10**6
             cpu.append(Sample({**labels, "cpu": "total"}, item.cpu.usage_core_nano_seconds.value / 1e9, at))
@@ -258,6 +265,12 @@ class Metrics:
             "[STABLE] This metric records the result of a single healthcheck.",
             samples,
         )
+
+
+def _node_usage() -> tuple[float, float]:
+    """(CPU seconds, working set in bytes) of the whole node."""
+    cpu = cpu_nanoseconds(Path("/proc/stat").read_text()) / 1e9
+    return cpu, float(memory(Path("/proc/meminfo").read_text())["workingSetBytes"])
 
 
 def _cadvisor_labels(item: Any) -> dict[str, str]:

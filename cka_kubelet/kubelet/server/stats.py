@@ -156,7 +156,7 @@ class Summary:
         if images:
             images.update(usedBytes=image_fs[1], inodesUsed=image_fs[2])
         max_pid = int(Path("/proc/sys/kernel/pid_max").read_text())
-        processes = sum(1 for entry in os.listdir("/proc") if entry.isdigit())
+        processes = sum(1 for entry in Path("/proc").iterdir() if entry.name.isdigit())
         return {
             "nodeName": self._node,
             "startTime": timestamp(boot),

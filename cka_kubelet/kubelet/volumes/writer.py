@@ -1,6 +1,5 @@
 """Writing a set of files so that readers see all of the old or all of the new (upstream's AtomicWriter)."""
 
-import os
 import secrets
 import shutil
 import time
@@ -30,7 +29,7 @@ def write(target: Path, payload: Payload) -> bool:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         file.chmod(mode)
-    old = target / os.readlink(current) if current.is_symlink() else None
+    old = target / current.readlink() if current.is_symlink() else None
     temporary = target / "..data_tmp"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(stamp)
