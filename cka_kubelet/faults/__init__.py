@@ -1,0 +1,31 @@
+"""Faults: what an injector is, where injectors come from, and the journal by which every injection is undone."""
+
+from cka_kubelet.faults.api import Context, Fault, Parameter, Value, settle
+from cka_kubelet.remote.steps import (
+    DaemonReload,
+    MoveFile,
+    RemoveFile,
+    ReplaceText,
+    SetMode,
+    Step,
+    Symlink,
+    Unit,
+    WriteFile,
+)
+
+__all__ = [
+    "Context",
+    "DaemonReload",
+    "Fault",
+    "MoveFile",
+    "Parameter",
+    "RemoveFile",
+    "ReplaceText",
+    "SetMode",
+    "Step",
+    "Symlink",
+    "Unit",
+    "Value",
+    "WriteFile",
+    "settle",
+]

@@ -1,0 +1,22 @@
+"""The built-in faults. `FAULTS` is what the loader reads; README.md beside this file teaches writing another."""
+
+from cka_kubelet.faults import Fault
+from fault_injectors.client_ca_file_wrong import ClientCAFileWrong
+from fault_injectors.client_certificate_expired import ClientCertificateExpired
+from fault_injectors.cni_config_missing import CNIConfigMissing
+from fault_injectors.containerd_stopped import ContainerdStopped
+from fault_injectors.kubeconfig_wrong_ca import KubeconfigWrongCA
+from fault_injectors.kubeconfig_wrong_port import KubeconfigWrongPort
+from fault_injectors.kubelet_stopped import KubeletStopped
+from fault_injectors.unknown_flag import UnknownFlag
+
+FAULTS: tuple[Fault, ...] = (
+    KubeletStopped(),
+    ContainerdStopped(),
+    KubeconfigWrongPort(),
+    KubeconfigWrongCA(),
+    ClientCertificateExpired(),
+    ClientCAFileWrong(),
+    UnknownFlag(),
+    CNIConfigMissing(),
+)

@@ -1,0 +1,67 @@
+"""A node as kubeadm leaves it, made of files below a directory."""
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from cka_kubelet.remote import nodestate
+from cka_kubelet.remote.fake import FakeShell
+
+CLUSTER = "c1"
+ROOTS = ("/etc", "/var", "/root")
+
+
+@cache
+def certificate_authority() -> tuple[bytes, bytes]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), private
+
+
+def make_node(root: Path, name: str) -> FakeShell:
+    root.mkdir(parents=True)
+    shell = FakeShell(root, name)
+    shell.set_units(
+        {"kubelet.service": "active", "containerd.service": "active"}, ["kubelet.service", "containerd.service"]
+    )
+    certificate, key = certificate_authority()
+    shell.put("/etc/cka-lab/node.json", json.dumps({"cluster": CLUSTER, "node": name}).encode())
+    shell.put("/etc/machine-id", b"0" * 31 + str(len(name) % 10).encode() + b"\n")
+    shell.put("/etc/kubernetes/pki/ca.crt", certificate)
+    shell.put("/etc/kubernetes/pki/ca.key", key, 0o600)
+    shell.put(
+        "/etc/kubernetes/kubelet.conf",
+        b"clusters:\n- cluster:\n    certificate-authority-data: AAAA\n    server: https://10.99.1.2:6443\n",
+        0o600,
+    )
+    shell.put(
+        "/var/lib/kubelet/config.yaml", b"authentication:\n  x509:\n    clientCAFile: /etc/kubernetes/pki/ca.crt\n"
+    )
+    shell.put("/var/lib/kubelet/kubeadm-flags.env", b'KUBELET_KUBEADM_ARGS=""\n')
+    shell.put("/var/lib/kubelet/pki/kubelet-client-2026-11-01-00-00-00.pem", b"good", 0o600)
+    (root / "var/lib/kubelet/pki/kubelet-client-current.pem").symlink_to(
+        "/var/lib/kubelet/pki/kubelet-client-2026-11-01-00-00-00.pem"
+    )
+    shell.put("/etc/cni/net.d/10-bridge.conflist", b'{"name":"bridge"}')
+    (root / "var/backups").mkdir()
+    return shell
+
+
+def picture(shell: FakeShell) -> tuple[dict[str, str], dict[str, str]]:
+    """Every path with mode, owner and hash, and every unit's state."""
+    return nodestate.manifest(shell, ROOTS), shell.units()
