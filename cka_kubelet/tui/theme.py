@@ -29,9 +29,9 @@ LIGHT = Theme(
     name="cka-light",
     primary="#0a5fb4",
     secondary="#5b6472",
-    accent="#9a5b00",
+    accent="#8a5200",
     success="#14713f",
-    warning="#9a5b00",
+    warning="#8a5200",
     error="#b3261e",
     foreground="#1d232c",
     background="#f3f4f6",
@@ -40,7 +40,7 @@ LIGHT = Theme(
     dark=False,
     variables={
         "footer-background": "#e6e9ee",
-        "footer-key-foreground": "#9a5b00",
+        "footer-key-foreground": "#8a5200",
         "footer-description-foreground": "#3b434f",
         "block-cursor-background": "#0a5fb4",
         "block-cursor-foreground": "#ffffff",
@@ -59,7 +59,7 @@ _DARK_16 = _triples(
     "1c2230 ff7b72 57d08a e3b341 6cb6ff d2a8ff 56d4dd c9d1d9 6e7a8c ffa198 7ee2a8 f2cc60 9ccbff e2c5ff 8be9ef ffffff"
 )
 _LIGHT_16 = _triples(
-    "1d232c b3261e 14713f 8a5a00 0a5fb4 8a3ab8 0b6e78 5b6472 6b7480 d1382f 1b8a4e a06a00 1f75cb a455d3 0f8592 2b313b"
+    "1d232c b3261e 14713f 8a5a00 0a5fb4 8a3ab8 0b6e78 5b6472 6b7480 c62f26 157a44 8a5e00 1a69ba 9a48c9 0b737f 2b313b"
 )
 _CUBE = (0, 95, 135, 175, 215, 255)
 _FIXED = tuple((_CUBE[i // 36], _CUBE[i // 6 % 6], _CUBE[i % 6]) for i in range(216)) + tuple(
