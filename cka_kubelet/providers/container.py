@@ -160,9 +160,9 @@ class ContainerProvider:
         engine = self._engine or ensure_engine(progress)
         _, public_key = identity.ssh_key()
         record = ClusterRecord.load()
-        subnet = record.subnet if record else choose_subnet(engine)
-        key = inputs_hash(content_hash(public_key), subnet)
         remove_containers(engine)
+        subnet = record.subnet if record else _new_subnet(engine)
+        key = inputs_hash(content_hash(public_key), subnet)
         if record and self._usable(engine, record, key):
             progress("nodes", "starting from the prepared images")
             return self._start(engine, record, progress)
@@ -349,6 +349,12 @@ def _ensure_network(engine: Engine, subnet: str) -> None:
             return
         engine.run("network", "rm", "--force", name, check=False)
     engine.run("network", "create", "--label", f"{LABEL}={identity.installation_id()}", "--subnet", subnet, name)
+
+
+def _new_subnet(engine: Engine) -> str:
+    """A free subnet for a network that is about to be made; one left by a killed run is not in its way."""
+    engine.run("network", "rm", "--force", _network_name(), check=False)
+    return choose_subnet(engine)
 
 
 def choose_subnet(engine: Engine) -> str:

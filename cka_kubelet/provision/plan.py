@@ -92,7 +92,7 @@ def _node_half(facts: Facts) -> list[Step]:
 def _files(changed: Sequence[NodeFile]) -> list[Step]:
     if not changed:
         return []
-    argv = ("tar", "-C", "/", "-x", "--no-same-owner", "--overwrite", "--no-overwrite-dir")
+    argv = ("tar", "-C", "/", "-x", "--no-same-owner")
     return [Step(f"{len(changed)} files", argv, _tar(changed))]
 
 
