@@ -131,6 +131,9 @@ class Connection(asyncio.Protocol):
         try:
             async with asyncio.timeout(PREFACE_TIMEOUT):
                 await connection._ready
+        except asyncio.CancelledError:
+            connection.close()
+            raise
         except TimeoutError:
             connection.close()
             raise ConnectError(
