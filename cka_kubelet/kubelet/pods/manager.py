@@ -7,7 +7,6 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import join_errors
 from cka_kubelet.kube.reflector import Reflector
@@ -17,6 +16,7 @@ from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import status as api_status
 from cka_kubelet.kubelet.pods.cgroups import CgroupError, Cgroups
 from cka_kubelet.kubelet.pods.events import WARNING, PodEvents
+from cka_kubelet.kubelet.pods.housekeeping import Housekeeper
 from cka_kubelet.kubelet.pods.images import ImageManager
 from cka_kubelet.kubelet.pods.killer import Killer
 from cka_kubelet.kubelet.pods.lifecycle import Hooks
@@ -38,7 +38,6 @@ from cka_kubelet.kubelet.volumes.payloads import Payloads
 from cka_kubelet.kubelet.volumes.sources import ObjectSource
 
 HOUSEKEEPING = 2.0
-GC_PERIOD = 60.0
 _SKIP_FIRST, _SKIP_MOST = 0.1, 5.0
 
 
@@ -63,7 +62,6 @@ class PodManager:
         self._static_listed = not settings.static_pod_path
         self._tasks: list[asyncio.Task[Any]] = []
         self._chores: set[asyncio.Task[Any]] = set()
-        self._last_gc = 0.0
         cri = deps.cri
         self._reader = RuntimeReader(cri)
         self.pleg = PLEG(self._reader, self._on_runtime_change)
@@ -73,7 +71,7 @@ class PodManager:
             settings.cgroup_driver, deps.cgroup_version, settings.cgroups_per_qos, settings.pids_limit
         )
         self._source = ObjectSource(deps.api)
-        self.volumes = VolumeManager(settings, self.events, Payloads(self._source, deps.node_ips))
+        self.volumes = VolumeManager(settings, self.events, Payloads(self._source, self.host_ips))
         self.images = ImageManager(deps.image_cri, self.events, self.now, settings.serialize_image_pulls)
         hooks = Hooks(cri)
         self.killer = Killer(cri, hooks, self.events)
@@ -87,6 +85,7 @@ class PodManager:
             self.probes.failed, self._started, self.now, settings.max_restart_period,
         )  # fmt: skip
         self._collector = gc.Collector(cri, settings)
+        self._housekeeper = Housekeeper(self, self._reader, self._collector)
         self.mirror_client = MirrorClient(deps.api)
         self._rotator = LogRotator(cri, self.pleg.cache.values, settings.log_max_size, settings.log_max_files)
 
@@ -221,7 +220,7 @@ class PodManager:
             for kind, pod in sorted(pending, key=lambda p: str(p[1]["metadata"].get("creationTimestamp") or "")):
                 self._handle(kind, pod)
             if time.monotonic() >= next_chores:
-                await self._housekeeping()
+                await self._housekeeper.run()
                 next_chores = time.monotonic() + HOUSEKEEPING
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, next_chores - time.monotonic())):
@@ -274,6 +273,25 @@ class PodManager:
         if over or objects.deleted(pod):
             worker.terminate()
 
+    def sources_ready(self) -> bool:
+        """Whether every source has told all its pods, so that the rest are orphans."""
+        return self._api_synced and self._static_listed
+
+    def expected(self) -> set[str]:
+        """uids of all pods that some source or worker still answers for."""
+        return {*self.workers, *self._waiting_static, *self._rejected}
+
+    def static_names(self) -> set[str]:
+        """Full names of the static pods that have manifests."""
+        return {objects.full_name(p) for p in self._static.values()}
+
+    def stop_orphan(self, pod: objects.Pod) -> None:
+        """Stop and forget a pod of which no source knows."""
+        worker = PodWorker(self, pod)
+        worker.removed = True
+        self.workers[objects.uid(pod)] = worker
+        worker.terminate()
+
     def _name_taken(self, pod: objects.Pod) -> bool:
         name = objects.full_name(pod)
         return any(objects.full_name(w.pod) == name and not w.finished for w in self.workers.values())
@@ -311,53 +329,7 @@ class PodManager:
                 del self._waiting_static[waiting_uid]
                 self._add(pod)
 
-    # Housekeeping.
-
-    async def _housekeeping(self) -> None:
-        if not self.pleg.last_ok:
-            try:
-                await self._reader.everything()
-            except RpcError as error:
-                klog.error("kubelet_pods.go:1233", "Error listing containers", err=error)
-                klog.error("kubelet.go:2786", "Failed cleaning pods", err=error)
-                return
-        if not (self._api_synced and self._static_listed and self.pleg.ever_listed):
-            return
-        known = set(self.workers) | set(self._waiting_static)
-        for uid, status in list(self.pleg.cache.items()):
-            if uid not in known and uid not in self._rejected:
-                self._adopt_orphan(uid, status)
-        alive = known | set(self.pleg.cache)
-        for uid in self._collector.orphaned_directories(alive):
-            path = f"{self.settings.pod_dir(uid)}/volumes"
-            klog.info("kubelet_volumes.go:163", "Cleaned up orphaned pod volumes dir", podUID=uid, path=path)
-            await asyncio.to_thread(self._collector.directory, uid)
-        for elements in self.cgroups.orphans(alive | set(self.workers)):
-            self.cgroups.remove(elements)
-        await self._orphaned_mirrors()
-        if time.monotonic() - self._last_gc > GC_PERIOD:
-            self._last_gc = time.monotonic()
-            for status in list(self.pleg.cache.values()):
-                await self._collector.sandboxes(gc.old_sandboxes(status))
-            self._collector.dead_links()
-
-    def _adopt_orphan(self, uid: str, status: rs.PodStatus) -> None:
-        """A pod runs of which no source knows: stop it."""
-        pod = {
-            "metadata": {"name": status.name, "namespace": status.namespace, "uid": uid},
-            "spec": {"containers": [], "terminationGracePeriodSeconds": 1},
-        }
-        worker = PodWorker(self, pod)
-        worker.removed = True
-        self.workers[uid] = worker
-        worker.terminate()
-
-    async def _orphaned_mirrors(self) -> None:
-        names = {objects.full_name(p) for p in self._static.values()}
-        busy = {objects.full_name(w.pod) for w in self.workers.values()}
-        for name, pod in list(self.mirrors.items()):
-            if name not in names and name not in busy:
-                await self.mirror_client.delete(pod)
+    # Small things that the parts ask for.
 
     def _on_runtime_change(self, uid: str, dead: set[str]) -> None:
         worker = self.workers.get(uid)
@@ -367,8 +339,6 @@ class PodManager:
             extra = gc.superfluous(status)
             if extra:
                 self._chore(self._collector.containers(status, extra))
-
-    # Small things that the parts ask for.
 
     def _wake(self, uid: str) -> None:
         worker = self.workers.get(uid)

@@ -175,7 +175,7 @@ class PodWorker:
         m = self._m
         if objects.is_static(pod):
             await self._mirror(pod)
-        m.cgroups.make_pod(pod)
+        await asyncio.to_thread(m.cgroups.make_pod, pod)
         m.make_directories(self.uid)
         try:
             await m.volumes.mount(pod)
@@ -193,11 +193,7 @@ class PodWorker:
         if found is not None or not m.has_api:
             return
         node = m.node()
-        if node is None:
-            text = "Unable to register mirror pod because node is not registered yet"
-            klog.error(
-                "kubelet.go:3531", text, err=f'node "{m.settings.node_name}" not found', node=m.settings.node_name
-            )
+        if node is None:  # the kubelet's core says so in the log; the next sync tries again
             return
         await m.mirror_client.create(pod, node)
 
@@ -216,7 +212,7 @@ class PodWorker:
         runtime = await self._refresh(settle=True)
         m.statuses.set(pod, self._generate(runtime, terminal=True))
         await m.volumes.unmount(self.uid)
-        m.cgroups.remove_pod(pod)
+        await asyncio.to_thread(m.cgroups.remove_pod, pod)
         self.finished = True
         return 0.0
 

@@ -1,5 +1,6 @@
 """The files of configMap, secret, downwardAPI and projected volumes."""
 
+from collections.abc import Callable
 from typing import Any
 
 from cka_kubelet.kubelet.pods import objects
@@ -11,7 +12,7 @@ from cka_kubelet.kubelet.volumes.writer import Payload
 class Payloads:
     """Collects a volume's files. Raises LookupError with the text of the FailedMount event."""
 
-    def __init__(self, source: ObjectSource, host_ips: list[str]) -> None:
+    def __init__(self, source: ObjectSource, host_ips: Callable[[], list[str]]) -> None:
         self._source = source
         self._host_ips = host_ips
 
@@ -74,7 +75,7 @@ class Payloads:
         for item in spec.get("items") or []:
             if item.get("fieldRef"):
                 ips = [e["ip"] for e in (pod.get("status") or {}).get("podIPs") or []]
-                value = field_value(pod, item["fieldRef"]["fieldPath"], ips, self._host_ips)
+                value = field_value(pod, item["fieldRef"]["fieldPath"], ips, self._host_ips())
             else:
                 ref = item["resourceFieldRef"]
                 container = objects.find_container(pod, ref["containerName"])

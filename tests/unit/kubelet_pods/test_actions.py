@@ -6,7 +6,9 @@ from cka_kubelet.kubelet.pods import actions, objects
 from cka_kubelet.kubelet.pods import runtime_status as rs
 
 
-def pod(policy: str = "Always", init: list[dict[str, Any]] | None = None, names: tuple[str, ...] = ("c",)) -> dict[str, Any]:
+def pod(
+    policy: str = "Always", init: list[dict[str, Any]] | None = None, names: tuple[str, ...] = ("c",)
+) -> dict[str, Any]:
     return {
         "metadata": {"name": "p", "namespace": "t", "uid": "u"},
         "spec": {

@@ -72,7 +72,9 @@ def test_manifest_errors() -> None:
 
 def test_an_invalid_static_pod_names_the_field() -> None:
     with pytest.raises(manifest.ManifestError, match=r'spec\.containers\[0\]\.name: Invalid value: "A_b": a lowercase'):
-        manifest.parse(b"apiVersion: v1\nkind: Pod\nmetadata: {name: w}\nspec: {containers: [{name: A_b, image: i}]}", "f", "n")
+        manifest.parse(
+            b"apiVersion: v1\nkind: Pod\nmetadata: {name: w}\nspec: {containers: [{name: A_b, image: i}]}", "f", "n"
+        )
 
 
 def test_static_pods_are_named_after_the_node_and_hashed() -> None:
@@ -148,10 +150,10 @@ def test_environment_precedence_and_expansion() -> None:
     got = env.make_env(pod(), c, refs)
     assert got["X"] == "blue-$(Y)-$(NOPE)-10.96.0.1"
     assert (got["P_A"], got["IP"]) == ("1", "10.0.0.1")
-    with pytest.raises(env.EnvError, match='^configmap "nope" not found$'):
+    with pytest.raises(env.EnvError, match=r'^configmap "nope" not found$'):
         env.make_env(pod(), {"name": "c", "envFrom": [{"configMapRef": {"name": "nope"}}]}, refs)
     missing = {"name": "c", "env": [{"name": "Z", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}
-    with pytest.raises(env.EnvError, match="^couldn't find key k in Secret t/s$"):
+    with pytest.raises(env.EnvError, match=r"^couldn't find key k in Secret t/s$"):
         env.make_env(pod(), missing, refs)
 
 
