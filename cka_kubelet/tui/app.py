@@ -30,6 +30,7 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
     CSS_PATH = "app.tcss"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {LabCommands}
     ENABLE_COMMAND_PALETTE = True
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (24, "-high")]  # noqa: RUF012 - Textual declares it so
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "ask_to_leave", "Quit", show=False),
         Binding("f9,ctrl+backslash", "command_palette", "Menu", show=False, priority=True),
@@ -96,7 +97,8 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
         self.state.started = self.clock.monotonic()
         self._unwind()
         self.switch_screen(LabScreen())
-        self.call_after_refresh(self.show_node, self.state.nodes[0])
+        start = self.state.lab.start_on
+        self.call_after_refresh(self.show_node, start if start in self.state.nodes else self.state.nodes[0])
         self.call_after_refresh(self._fit)
         threading.Thread(target=self._poll, name="node-states", daemon=True).start()
 

@@ -34,6 +34,7 @@ class LabInfo:
     """What the learner may know before solving it. `brief` is Markdown; `minutes` is the time band (quick, slow).
 
     `hint_prices` are points, in the order the hints are given. `exam`: no hints and no checks, as in the CKA.
+    `start_on`: the node whose terminal is shown first; the first node when empty.
     """
 
     name: str
@@ -43,6 +44,7 @@ class LabInfo:
     hint_prices: Sequence[int]
     questions: Sequence[Question]
     exam: bool = False
+    start_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class LabRun(Protocol):
 
     @property
     def nodes(self) -> Sequence[str]:
-        """The names a terminal can be opened on; the first is where the learner starts."""
+        """The names a terminal can be opened on, in the order of the tabs."""
         ...
 
     def prepare(self) -> Iterator[Phase]:

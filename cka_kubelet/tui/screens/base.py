@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_CARD_ROWS = 11  # border, padding, title, subtitle, buttons
+
 
 def app_of(node: "Screen[T] | Widget") -> "LabApp":
     """The app this screen or widget is in."""
@@ -27,6 +29,10 @@ class Dialog(ModalScreen[T]):
         ("escape,ctrl+c", "close", "Back"),
         ("left", "app.focus_previous", ""),
         ("right", "app.focus_next", ""),
+        ("up", "scroll_card(-1)", ""),
+        ("down", "scroll_card(1)", ""),
+        ("pageup", "scroll_card(-8)", ""),
+        ("pagedown", "scroll_card(8)", ""),
     ]
     escape_result: T | None = None
 
@@ -35,6 +41,15 @@ class Dialog(ModalScreen[T]):
 
     def action_close(self) -> None:
         self.dismiss(self.escape_result)
+
+    def action_scroll_card(self, rows: int) -> None:
+        """Scroll the card's long part while a button has the focus."""
+        for part in self.query(".tall"):
+            part.scroll_relative(y=rows, animate=False)
+
+    def fit_card(self, rows: int) -> None:
+        """Make the card as high as `rows` of content need; its scrolling part gives way in a low window."""
+        self.query_one(".card").styles.height = rows + _CARD_ROWS
 
 
 class ConfirmDialog(Dialog[bool]):

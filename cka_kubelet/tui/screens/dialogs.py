@@ -20,6 +20,7 @@ from cka_kubelet.tui.state import printable
 from cka_kubelet.tui.widgets.results import result_lines
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
+_CARD_COLUMNS = 64
 
 
 class CheckDialog(Dialog[None]):
@@ -34,12 +35,13 @@ class CheckDialog(Dialog[None]):
         with Vertical(classes="card"):
             yield Static(f"Check: {passed} of {len(self._lines)} hold", classes="title", markup=False)
             yield Static("Nothing was graded. The clock runs on.", classes="subtitle", markup=False)
-            with VerticalScroll(classes="scroll"):
+            with VerticalScroll(classes="tall"):
                 yield Static(result_lines(self._lines, points=False))
             with Horizontal(classes="buttons"):
                 yield Button("Back", id="close")
 
     def on_mount(self) -> None:
+        self.fit_card(len(result_lines(self._lines, points=False).plain.split("\n")))
         self.query_one("#close", Button).focus()
 
     def on_button_pressed(self) -> None:
@@ -62,7 +64,7 @@ class SubmitDialog(Dialog[dict[str, str] | None]):
                 classes="subtitle",
                 markup=False,
             )
-            with VerticalScroll(classes="scroll", can_focus=False):
+            with VerticalScroll(classes="tall", can_focus=False):
                 for index, question in enumerate(self._questions):
                     yield Static(printable(question.text), classes="question", markup=False)
                     with RadioSet(id=f"question-{index}"):
@@ -74,6 +76,7 @@ class SubmitDialog(Dialog[dict[str, str] | None]):
                 yield Button("Submit", id="yes", variant="primary")
 
     def on_mount(self) -> None:
+        self.fit_card(sum(2 + len(question.choices) for question in self._questions))
         first = self.query(RadioSet)
         (first.first() if first else self.query_one("#yes")).focus()
 
@@ -144,7 +147,7 @@ class ErrorScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="card"):
             yield Static("That did not work", classes="title", markup=False)
-            with VerticalScroll(classes="scroll"):
+            with VerticalScroll(classes="tall"):
                 yield Static(printable(self._error.message), markup=False)
                 if self._error.hint:
                     yield Static("\n" + printable(self._error.hint), classes="subtitle", markup=False)
@@ -152,6 +155,8 @@ class ErrorScreen(Dialog[None]):
                 yield Button(self._button, id="close")
 
     def on_mount(self) -> None:
+        paragraphs = (self._error.message + "\n" + self._error.hint).split("\n")
+        self.fit_card(sum(1 + len(paragraph) // _CARD_COLUMNS for paragraph in paragraphs))
         self.query_one("#close", Button).focus()
 
     def on_button_pressed(self) -> None:

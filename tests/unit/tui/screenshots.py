@@ -1,15 +1,20 @@
-"""Pictures of the app with a fake run: `python -m tests.unit.tui.screenshots DIRECTORY [--light]`.
+"""Pictures of the app: `python -m tests.unit.tui.screenshots DIRECTORY [--light]` draws every screen with a fake run.
 
-Writes one SVG a screen. `lab.svg` is the one for README; take it from a real lab instead where one can run.
+`shoot_lab` draws the lab screen of any run, a real one too, with commands typed at the first node's prompt; README's
+docs/screenshot.svg is made so.
 """
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cka_kubelet.remote.shell import Terminal
 from cka_kubelet.tui.app import LabApp
+from cka_kubelet.tui.protocols import LabRun
+from cka_kubelet.tui.state import Outcome
 from tests.unit.tui.fakes import FakeRun
+from tests.unit.tui.waiting import until
 
 _PROMPT = b"\x1b[1;32mroot@%s\x1b[0m:\x1b[1;34m~\x1b[0m# "
 _SCREEN = b"""\
@@ -38,6 +43,35 @@ class ScriptedRun(FakeRun):
         fake.say(b"\x1b[2J\x1b[H" + prompt + b"k get nodes\r\n" + _SCREEN)
         fake.say(prompt + b"ssh node01 systemctl status kubelet\r\n" + _STATUS + prompt)
         return terminal
+
+
+async def shoot_lab(run: LabRun, path: Path, commands: Sequence[str], *, size: tuple[int, int] = (128, 36)) -> Outcome:
+    """Prepare `run`, type `commands`, save the lab screen as SVG, then leave, which restores the nodes.
+
+    Raises TimeoutError when the lab is not handed over within three minutes or a prompt does not come back in one.
+    """
+    app = LabApp(run)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.state.sessions and app.state.node_states, 180)
+        session = app.state.sessions[app.state.node]
+
+        def idle() -> bool:
+            rows = [row for row in session.emulator.text() if row] if session.emulator is not None else []
+            return bool(rows) and rows[-1].endswith(("#", "$"))
+
+        await until(pilot, idle, 60)
+        session.send(b"clear\r")
+        for command in commands:
+            await pilot.pause(0.5)
+            await until(pilot, idle, 60)
+            session.send(command.encode() + b"\r")
+        await pilot.pause(1)
+        await until(pilot, idle, 60)
+        await pilot.pause(0.5)
+        app.save_screenshot(path.name, str(path.parent))
+        await pilot.press("f12", "left", "enter")
+        await until(pilot, lambda: app.return_value is not None, 180)
+    return app.return_value or Outcome()
 
 
 async def _shoot(directory: Path, light: bool) -> None:

@@ -262,6 +262,19 @@ async def test_progress_shows_seconds() -> None:
         await at_prompt(pilot, app)
 
 
+async def test_long_debriefs_scroll_while_a_button_has_the_focus() -> None:
+    run = FakeRun()
+    app = LabApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_prompt(pilot, app)
+        await pilot.press("f10", "tab", "tab", "tab", "enter")
+        await until(pilot, on(app, ScoreScreen))
+        await pilot.pause(0.2)
+        await pilot.press("pagedown")
+        await pilot.pause()
+        assert app.screen.query_one("#score-scroll").scroll_y > 0
+
+
 async def test_selecting_copies() -> None:
     run = FakeRun()
     app = LabApp(run)
