@@ -11,8 +11,9 @@ from typing import Any
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.crictl import flags, log, settings
-from cka_kubelet.crictl.commands import COMMANDS, DEFAULT_ENDPOINTS, GLOBAL_FLAGS, VERSION
+from cka_kubelet.crictl.commands import COMMANDS
 from cka_kubelet.crictl.errors import ExitError, Failure, ShowHelp
+from cka_kubelet.crictl.options import DEFAULT_ENDPOINTS, GLOBAL_FLAGS, VERSION
 from cka_kubelet.kube import klog
 
 

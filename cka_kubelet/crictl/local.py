@@ -4,9 +4,10 @@ from pathlib import Path
 
 from cka_kubelet.crictl import log, settings
 from cka_kubelet.crictl.app import Context
-from cka_kubelet.crictl.commands import COMMANDS, GLOBAL_FLAGS
+from cka_kubelet.crictl.commands import COMMANDS
 from cka_kubelet.crictl.errors import Failure, ShowHelp, wrap
 from cka_kubelet.crictl.flags import HELP_COMMAND
+from cka_kubelet.crictl.options import GLOBAL_FLAGS
 from cka_kubelet.crictl.tables import tabulate
 
 _BASH = """_crictl() {{

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cka_kubelet.crictl import log
-from cka_kubelet.crictl.commands import DEFAULT_TIMEOUT
 from cka_kubelet.crictl.errors import Failure
 from cka_kubelet.crictl.flags import Parsed
+from cka_kubelet.crictl.options import DEFAULT_TIMEOUT
 from cka_kubelet.kube.gofmt import path_error, quote
 
 FALLBACK_CONFIG = "/usr/bin/crictl.yaml"
@@ -93,7 +93,7 @@ def write(path: Path, options: dict[str, Any]) -> None:
             text = _yaml_scalar(value)
             at = [i for i, line in enumerate(lines) if re.match(rf"['\"]?{key}['\"]?\s*:", line)]
             for i in at:
-                comment = re.search(r"\s#.*$", lines[i])
+                comment = re.search(r"\s+#.*$", lines[i])
                 lines[i] = f"{key}: {text}{comment.group() if comment else ''}"
             if not at:
                 lines.append(f"{key}: {text}")
