@@ -14,13 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from cka_kubelet.clock import Clock, SystemClock, wait_until
-from cka_kubelet.errors import EngineError, EnvironmentError_, NodeError, NodeUnreachableError, ProvisionError
+from cka_kubelet.errors import EngineError, EnvironmentError_, ProvisionError
 from cka_kubelet.providers import identity
 from cka_kubelet.providers.base import NodeInfo, Progress
 from cka_kubelet.providers.base_image import content_hash, ensure_base_image
 from cka_kubelet.providers.engine import LABEL, Engine, find_engine, with_working_runtime
 from cka_kubelet.providers.identity import ClusterRecord, NodeRecord
 from cka_kubelet.providers.install import ensure_engine
+from cka_kubelet.providers.readiness import SSH_SECONDS, wait_for_ssh, wait_until_ready
 from cka_kubelet.provision.inputs import inputs_hash
 from cka_kubelet.provision.provisioner import provision_cluster
 from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
@@ -28,8 +29,6 @@ from cka_kubelet.remote.ssh import SSHShell, SSHTarget
 
 NODES = ("controlplane", "node01")
 _SUBNETS = ("172.30.1.0/24", "172.30.11.0/24", "10.30.1.0/24", "10.130.11.0/24", "192.168.211.0/24")
-_SSH_SECONDS = 30.0
-_READY_SECONDS = 60.0
 
 
 class ContainerCluster:
@@ -56,77 +55,14 @@ class ContainerCluster:
     def reboot(self, name: str) -> None:
         self._shells[name].close()
         self._engine.run("restart", "--time", "5", container_name(name), timeout=60)
-        self.wait_for_ssh(name)
         shell = self._shells[name]
+        wait_for_ssh(shell, self._clock)
         shell.run(["systemctl", "is-system-running", "--wait"], timeout=60, check=False)
-
-    def wait_for_ssh(self, name: str) -> None:
-        """Until the node answers a command. Raises NodeUnreachableError with the last reason."""
-        reason: list[NodeError] = []
-
-        def answers() -> bool:
-            try:
-                self._shells[name].run(["true"], timeout=5)
-            except NodeUnreachableError as err:
-                reason[:] = [err]
-                return False
-            return True
-
-        if not wait_until(answers, _SSH_SECONDS, self._clock, every=0.05):
-            raise reason[0]
-
-    def wait_until_ready(self, since: float) -> None:
-        """Until every node is Ready and has renewed its lease after `since` (epoch seconds).
-
-        A committed image holds the Ready of the day it was made, so only a fresh lease counts. Raises ProvisionError.
-        """
-        said = ""
-
-        def ready() -> bool:
-            nonlocal said
-            result = self._shells[NODES[0]].run(["sh", "-c", _READY_QUERY], timeout=20, check=False)
-            said = result.text + result.stderr.decode("utf-8", "replace")
-            return result.ok and all_ready(result.text, list(self.nodes), since)
-
-        if not wait_until(ready, _READY_SECONDS, self._clock, every=0.1):
-            raise ProvisionError(
-                f"the nodes did not become Ready within {_READY_SECONDS:g} s: {' '.join(said.split())[-300:]}",
-                "Look with `cka-kubelet nodes shell node01` and `journalctl -u kubelet`; "
-                "`cka-kubelet nodes destroy --images` starts afresh.",
-            )
 
     def destroy(self) -> None:
         for shell in self._shells.values():
             shell.close()
         remove_containers(self._engine)
-
-
-_READY_QUERY = (
-    "kubectl get nodes -o jsonpath='{range .items[*]}node {.metadata.name} "
-    '{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}\' && '
-    "kubectl get leases -n kube-node-lease -o jsonpath='{range .items[*]}lease {.metadata.name} "
-    '{.spec.renewTime}{"\\n"}{end}\''
-)
-
-
-def all_ready(text: str, names: list[str], since: float) -> bool:
-    """Whether `_READY_QUERY`'s output shows every node Ready with a lease renewed after `since`."""
-    ready, fresh = set(), set()
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) != 3:
-            continue
-        kind, name, value = words
-        if kind == "node" and value == "True":
-            ready.add(name)
-        elif kind == "lease":
-            try:
-                renewed = datetime.fromisoformat(value.replace("Z", "+00:00"))
-            except ValueError:
-                continue
-            if renewed.timestamp() >= since:
-                fresh.add(name)
-    return set(names) <= ready & fresh
 
 
 def container_name(node: str) -> str:
@@ -208,9 +144,9 @@ class ContainerProvider:
         images = {name: _image(name, record.image_key) for name in NODES}
         cluster = ContainerCluster(engine, record, _run_nodes(engine, images, addresses), self._clock)
         for name in NODES:
-            cluster.wait_for_ssh(name)
+            wait_for_ssh(cluster.shell(name), self._clock)
         progress("nodes", "waiting until both are Ready")
-        cluster.wait_until_ready(since)
+        wait_until_ready(cluster.shell(NODES[0]), NODES, since, self._clock)
         return cluster
 
     def _prepare(self, engine: Engine, key: str, subnet: str, public_key: str, progress: Progress) -> ContainerCluster:
@@ -228,10 +164,10 @@ class ContainerProvider:
         record = ClusterRecord(key, subnet, engine.runtime, _expiry(spec), nodes)
         cluster = ContainerCluster(engine, record, ports, self._clock)
         for name in NODES:
-            cluster.wait_for_ssh(name)
+            wait_for_ssh(cluster.shell(name), self._clock)
         provision_cluster(spec, {name: cluster.shell(name) for name in NODES}, progress)
         progress("nodes", "waiting until both are Ready")
-        cluster.wait_until_ready(since)
+        wait_until_ready(cluster.shell(NODES[0]), NODES, since, self._clock)
         progress("nodes", "keeping them as images for the next labs")
         _commit(engine, key)
         record.save()
@@ -306,10 +242,10 @@ def _identify(engine: Engine, name: str, address: str, clock: Clock) -> NodeReco
         said[:] = engine.run("exec", container_name(name), "sh", "-c", query, check=False).splitlines()
         return len(said) == 2 and len(said[1].strip()) == 32
 
-    if not wait_until(known, _SSH_SECONDS, clock, every=0.1):
+    if not wait_until(known, SSH_SECONDS, clock, every=0.1):
         log = engine.run("logs", "--tail", "5", container_name(name), check=False)
         raise ProvisionError(
-            f"{name} did not boot within {_SSH_SECONDS:g} s: {' '.join(log.split())[-300:]}",
+            f"{name} did not boot within {SSH_SECONDS:g} s: {' '.join(log.split())[-300:]}",
             "`cka-kubelet doctor` checks what a node needs of this machine.",
         )
     return NodeRecord(address, " ".join(said[0].split()[:2]), said[1].strip())

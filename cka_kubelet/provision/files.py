@@ -66,7 +66,10 @@ def _common(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
     yield NodeFile("/etc/sysctl.d/k8s.conf", _template("sysctl.conf"))
     yield NodeFile("/root/.ssh/id_ed25519", cluster.node_key.encode(), 0o600)
     yield NodeFile("/root/.ssh/id_ed25519.pub", cluster.node_public_key.encode())
-    yield NodeFile("/etc/ssh/ssh_config.d/10-lab.conf", _template("ssh_config"))
+    names = "\n\n".join(f"Host {other.name}\n    HostName {other.address}" for other in cluster.nodes)
+    everybody = " ".join(other.name for other in cluster.nodes)
+    ssh = _template("ssh_config", HOSTS=names, NAMES=everybody)
+    yield NodeFile("/etc/ssh/ssh_config.d/10-lab.conf", ssh)
     routes = "\n".join(
         f"ExecStart=/usr/sbin/ip route replace {other.pod_cidr} via {other.address}"
         for other in cluster.nodes
@@ -108,6 +111,15 @@ def _kubelet(cluster: ClusterSpec, node: NodeSpec, traits: HostTraits) -> Iterat
     yield NodeFile("/etc/kubernetes/kubelet.conf", kubeconfig, 0o600, restarts=restart)
     yield NodeFile("/etc/kubernetes/pki/ca.crt", cluster.pki["ca.crt"], restarts=restart)
     yield NodeFile("/etc/kubernetes/manifests/", mode=0o755)
+
+
+def _flags(cluster: ClusterSpec, node: NodeSpec) -> Iterator[str]:
+    """What kubeadm puts into kubeadm-flags.env: nothing, a foreign host name, the control plane's taint."""
+    if cluster.own_hosts:
+        yield f"--hostname-override={node.name}"
+        yield f"--node-ip={node.address}"
+    if node.role == "control-plane" and len(cluster.nodes) > 1:
+        yield "--register-with-taints=node-role.kubernetes.io/control-plane:NoSchedule"
 
 
 def client_pem_name(cluster: ClusterSpec) -> str:

@@ -42,6 +42,11 @@ def provision_node(cluster: ClusterSpec, node: NodeSpec, shell: Shell, progress:
     return taken + len(steps)
 
 
+def touched_paths(cluster: ClusterSpec, node: NodeSpec) -> list[str]:
+    """Every path of a node that provisioning may write, for capturing them first."""
+    return [file.path.rstrip("/") for file in _wanted(cluster, node, None)]
+
+
 def _wanted(cluster: ClusterSpec, node: NodeSpec, facts: Facts | None) -> list[NodeFile]:
     """The node's files; their paths are the same whatever the facts, so they can be asked for before any is known."""
     traits = facts.traits if facts else HostTraits()

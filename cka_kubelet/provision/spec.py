@@ -32,6 +32,7 @@ class ClusterSpec:
     """The nodes, control plane first, with the PKI they share (see pki.make_pki).
 
     `marker` is the id written into every node's marker file; `node_key` lets root on one node ssh to the others.
+    `own_hosts`: the user's machines, whose host names and /etc/hosts are not ours to choose.
     """
 
     marker: str
@@ -39,6 +40,7 @@ class ClusterSpec:
     pki: Mapping[str, bytes]
     node_key: str
     node_public_key: str
+    own_hosts: bool = False
 
     @property
     def control_plane(self) -> NodeSpec:

@@ -97,6 +97,26 @@ def _connect(name: str, target: SSHTarget, timeout: float) -> paramiko.Transport
     return transport
 
 
+def seen_host_key(host: str, port: int, timeout: float = 10.0) -> str:
+    """The host key an sshd shows, `type base64`, for asking a person whether it is the right one. Nobody logs in."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout) as sock:
+            transport = paramiko.Transport(sock)
+            transport.daemon = True
+            transport.banner_timeout = transport.handshake_timeout = timeout
+            try:
+                transport.start_client(timeout=timeout)
+                key = transport.get_remote_server_key()
+            finally:
+                transport.close()
+    except (paramiko.SSHException, EOFError, OSError) as err:
+        raise NodeUnreachableError(
+            f"{host}:{port} cannot be reached by SSH: {err or type(err).__name__}",
+            "Is the host up, and is sshd running?",
+        ) from None
+    return f"{key.get_name()} {key.get_base64()}"
+
+
 class SSHTerminal(Terminal):
     """A login shell on a pseudo-terminal over a connection of its own."""
 

@@ -1,0 +1,271 @@
+"""Lab nodes on the user's own hosts: `--host user@address[:port]`, once or twice.
+
+A host is touched only when it carries our marker or its user typed its name. What is there before the first change is
+captured and stored on this machine; `destroy` puts all of it back and removes what was added.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cka_kubelet import paths
+from cka_kubelet.clock import Clock, SystemClock, wait_until
+from cka_kubelet.errors import NodeError, ProvisionError, RestoreError, UnsafeTargetError, UsageError
+from cka_kubelet.providers import identity
+from cka_kubelet.providers.base import NodeInfo, Progress
+from cka_kubelet.providers.readiness import wait_for_ssh, wait_until_ready
+from cka_kubelet.provision.files import MARKER
+from cka_kubelet.provision.pki import NodeName, make_pki
+from cka_kubelet.provision.plan import enabled_units
+from cka_kubelet.provision.provisioner import provision_cluster, touched_paths
+from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
+from cka_kubelet.remote import nodestate
+from cka_kubelet.remote.shell import Shell
+from cka_kubelet.remote.ssh import SSHShell, SSHTarget, seen_host_key
+
+Consent = Callable[[str, str], bool]
+"""Asked with (host, host key fingerprint) before the first change; True only when the user typed the host's name."""
+
+_HOST = re.compile(
+    r"(?:(?P<user>[a-z_][a-z0-9_-]*)@)?(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(?::(?P<port>\d{1,5}))?\Z"
+)
+_ADDED = ("/opt/cka-kubelet", "/etc/cka-lab", "/var/lib/cka-control-plane")
+
+
+@dataclass(frozen=True)
+class Host:
+    """One `--host`."""
+
+    user: str
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.address}" + ("" if self.port == 22 else f":{self.port}")
+
+
+def parse_host(text: str) -> Host:
+    """`user@address[:port]`; user root and port 22 when left out. Raises UsageError."""
+    match = _HOST.match(text)
+    if match is None or not 0 < int(match["port"] or 22) < 65536:
+        raise UsageError(f"--host {text!r} is not user@address or user@address:port", "Example: --host root@10.0.0.5")
+    return Host(match["user"] or "root", match["host"].strip("[]"), int(match["port"] or 22))
+
+
+def fingerprint(host_key: str) -> str:
+    """As `ssh-keygen -l` prints it."""
+    digest = hashlib.sha256(base64.b64decode(host_key.split()[1])).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+class SSHCluster:
+    """The user's hosts as a cluster. With one host it is node01 and control plane at once. See `Cluster`."""
+
+    def __init__(self, hosts: Sequence[Host], record: dict[str, Any], shells: Sequence[SSHShell], clock: Clock) -> None:
+        self._record = record
+        self._clock = clock
+        self.id: str = record["id"]
+        names = _names(len(hosts))
+        self.nodes: dict[str, NodeInfo] = {
+            name: NodeInfo(
+                name, record["addresses"][name], host.address, host.port, "worker" if index else "control-plane"
+            )
+            for index, (name, host) in enumerate(zip(names, hosts, strict=True))
+        }
+        self._shells = dict(zip(names, shells, strict=True))
+
+    def shell(self, name: str) -> SSHShell:
+        if name == "controlplane" and name not in self._shells:
+            return self._shells["node01"]
+        return self._shells[name]
+
+    def reboot(self, name: str) -> None:
+        shell = self.shell(name)
+        before = _boot_id(shell)
+        shell.run(["systemctl", "reboot"], check=False)
+        shell.close()
+
+        def again() -> bool:
+            try:
+                return _boot_id(shell) != before
+            except NodeError:
+                shell.close()
+                return False
+
+        if not wait_until(again, 180, self._clock, every=1):
+            raise NodeError(f"{name} did not come back within 180 s after its reboot", "Look at its console.")
+
+    def destroy(self) -> None:
+        """Put every host back as it was. Raises RestoreError with what could not be undone."""
+        problems: list[str] = []
+        for name, shell in self._shells.items():
+            problems += [f"{name}: {line}" for line in _take_off(shell, self._record["before"][name])]
+            shell.close()
+        if problems:
+            raise RestoreError(f"not everything was put back: {'; '.join(problems)}", "Mend that and run it again.")
+        _record_path(self.id).unlink(missing_ok=True)
+
+
+class SSHProvider:
+    """See `Provider`."""
+
+    def __init__(self, hosts: Sequence[str], consent: Consent, clock: Clock | None = None) -> None:
+        if len(hosts) > 2:
+            raise UsageError("--host can be given once or twice, not more", "A lab has one or two nodes.")
+        self._hosts = [parse_host(host) for host in hosts]
+        self._consent = consent
+        self._clock = clock or SystemClock()
+        self.id = _cluster_id(self._hosts)
+
+    def acquire(self, progress: Progress) -> SSHCluster:
+        record = _load(self.id)
+        keys = dict(record["host_keys"]) if record else {}
+        shells = [
+            self._connect(host, name, keys) for host, name in zip(self._hosts, _names(len(self._hosts)), strict=True)
+        ]
+        for host, shell in zip(self._hosts, shells, strict=True):
+            wait_for_ssh(shell, self._clock, seconds=1)
+            self._require_permission(host, shell, keys[str(host)], record is not None)
+        if record is None:
+            record = self._record(shells, keys, progress)
+        cluster = SSHCluster(self._hosts, record, shells, self._clock)
+        since = self._clock.now()
+        spec = _spec(record)
+        provision_cluster(spec, {node.name: cluster.shell(node.name) for node in spec.nodes}, progress)
+        progress("nodes", "waiting until Ready")
+        wait_until_ready(cluster.shell("controlplane"), list(cluster.nodes), since - 60, self._clock)
+        return cluster
+
+    def existing(self) -> list[SSHCluster]:
+        record = _load(self.id)
+        if record is None:
+            return []
+        names = _names(len(self._hosts))
+        shells = [self._connect(host, name, record["host_keys"]) for host, name in zip(self._hosts, names, strict=True)]
+        return [SSHCluster(self._hosts, record, shells, self._clock)]
+
+    def _connect(self, host: Host, name: str, keys: dict[str, str]) -> SSHShell:
+        """A shell whose host key is the recorded one, or at the very first meeting the one the user will be shown."""
+        if str(host) not in keys:
+            keys[str(host)] = seen_host_key(host.address, host.port)
+        key_file, _ = identity.ssh_key()
+        target = SSHTarget(host.address, host.port, host.user, key_file, keys[str(host)], sudo=host.user != "root")
+        return SSHShell(name, target)
+
+    def _require_permission(self, host: Host, shell: Shell, host_key: str, known: bool) -> None:
+        """Raises UnsafeTargetError unless the host is ours already or its user consents. Changes nothing."""
+        ours = Path("/etc/machine-id")
+        theirs = shell.run(["cat", "/etc/machine-id"], check=False).text.strip()
+        if ours.exists() and theirs and theirs == ours.read_text().strip():
+            raise UnsafeTargetError(f"{host} is this very machine; labs never break the machine they are run from")
+        if known and shell.run(["test", "-f", MARKER], check=False).ok:
+            return
+        if not self._consent(str(host), fingerprint(host_key)):
+            raise UnsafeTargetError(
+                f"{host} does not carry our marker and its name was not typed: nothing was touched",
+                "A lab installs packages there and breaks things on purpose; use a host that is yours to lose.",
+            )
+
+    def _record(self, shells: Sequence[SSHShell], keys: dict[str, str], progress: Progress) -> dict[str, Any]:
+        """Addresses, PKI and the state before the first change, stored here before anything is changed there."""
+        names = _names(len(shells))
+        addresses = {name: _own_address(shell) for name, shell in zip(names, shells, strict=True)}
+        nodes = [NodeName(name, address) for name, address in addresses.items()]
+        pki = make_pki(nodes[0], nodes, SERVICE_IP, datetime.now(UTC))
+        private, public = identity.new_ssh_key("root@lab")
+        before: dict[str, Any] = {}
+        record: dict[str, Any] = {
+            "id": self.id, "host_keys": keys, "addresses": addresses, "node_key": private, "node_public_key": public,
+            "pki": {name: data.decode() for name, data in pki.items()}, "before": before,
+        }  # fmt: skip
+        spec = _spec(record)
+        for node, shell in zip(spec.nodes, shells, strict=True):
+            progress(node.name, "recording what is there now")
+            units = [f"{unit}.service" for unit in enabled_units(node.role == "control-plane") if unit != "ssh"]
+            captured = nodestate.capture(shell, touched_paths(spec, node), units)
+            packages = shell.run(["dpkg-query", "-W", "-f", "${Package}\n"]).text.split()
+            before[node.name] = {**captured.as_json(), "packages": packages}
+        identity.write_private(_record_path(self.id), json.dumps(record).encode())
+        return record
+
+
+def _names(count: int) -> tuple[str, ...]:
+    return ("node01",) if count == 1 else ("controlplane", "node01")
+
+
+def _cluster_id(hosts: Sequence[Host]) -> str:
+    text = " ".join(map(str, hosts))
+    return f"{identity.installation_id()}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _record_path(cluster_id: str) -> Path:
+    return paths.data_dir() / "hosts" / f"{cluster_id}.json"
+
+
+def _load(cluster_id: str) -> dict[str, Any] | None:
+    path = _record_path(cluster_id)
+    if not path.exists():
+        return None
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as err:
+        raise RestoreError(f"{path} is damaged ({err})", "It holds how to undo what was done to the hosts.") from None
+    return record
+
+
+def _spec(record: dict[str, Any]) -> ClusterSpec:
+    pki = {name: text.encode() for name, text in record["pki"].items()}
+    return ClusterSpec(
+        record["id"],
+        node_specs(record["addresses"]),
+        pki,
+        record["node_key"],
+        record["node_public_key"],
+        own_hosts=True,
+    )
+
+
+def _own_address(shell: Shell) -> str:
+    """The address the host uses towards others. Raises ProvisionError when it has none."""
+    text = shell.run(["ip", "-4", "-json", "route", "get", "192.0.2.1"], check=False).text
+    try:
+        return str(json.loads(text)[0]["prefsrc"])
+    except (ValueError, LookupError):
+        raise ProvisionError(f"{shell.name} has no IPv4 address of its own", "A node needs one route.") from None
+
+
+def _boot_id(shell: Shell) -> str:
+    return shell.run(["cat", "/proc/sys/kernel/random/boot_id"], timeout=10).text.strip()
+
+
+def _take_off(shell: Shell, before: dict[str, Any]) -> list[str]:
+    """Undo everything on one host; what could not be undone, one line each. Safe to repeat."""
+    shell.script(_STOP, timeout=120, check=False)
+    added = sorted(set(shell.run(["dpkg-query", "-W", "-f", "${Package}\n"]).text.split()) - set(before["packages"]))
+    if added:
+        purge = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "-y", "-qq", *added]
+        result = shell.run(purge, timeout=300, check=False)
+        if not result.ok:
+            return [f"apt-get purge: {result.stderr.decode('utf-8', 'replace')[-200:]}"]
+    captured = nodestate.Captured(before["paths"], before["units"])
+    _, errors = nodestate.restore(shell, captured)
+    shell.script(f"rm -rf {shlex.join(_ADDED)}; systemctl daemon-reload", check=False)
+    present = nodestate.capture(shell, list(captured.paths), list(captured.units))
+    return [*errors, *nodestate.differences(captured, present)]
+
+
+_STOP = """
+systemctl stop kubelet kube-apiserver 2>/dev/null || true
+[ -x /usr/bin/crictl ] && crictl rmp -a -f >/dev/null 2>&1 || true
+systemctl disable --quiet kubelet kube-apiserver pod-routes preload-images 2>/dev/null || true
+systemctl stop pod-routes preload-images containerd 2>/dev/null || true
+ip link delete cni0 2>/dev/null || true
+rm -rf /var/lib/kubelet /var/lib/cni /var/log/pods /var/log/containers
+"""
