@@ -1,5 +1,8 @@
 """The app: one lab run from preparing to restored. Holds the state, starts the workers, moves between screens."""
 
+import asyncio
+import contextlib
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -68,6 +71,7 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
             )
         )
         self.call_after_refresh(self._fit)
+        self._restore_when_told_to_end()
         self._carry("preparing", self._prepare, self._prepared, self._not_prepared)
 
     def _carry(
@@ -259,6 +263,13 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
 
     # -- the end
 
+    def _restore_when_told_to_end(self) -> None:
+        """A closed window or `kill` is a learner who leaves: restore, then end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):  # not the main thread, Windows
+                loop.add_signal_handler(number, self._leave, True)
+
     def action_ask_to_leave(self) -> None:
         self.ask_to_leave()
 
@@ -279,6 +290,10 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
         self._leaving.set()
         if self.state.started is not None:
             self._restore()
+            return
+        for screen in self.screen_stack:
+            if isinstance(screen, ProgressScreen):
+                screen.say("Stopping after this step; then everything is undone.")
 
     def _restore(self) -> None:
         if self._restoring:

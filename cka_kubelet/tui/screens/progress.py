@@ -30,7 +30,11 @@ class ProgressScreen(Screen[None]):
             yield Static(printable(title), classes="title", markup=False)
             yield Static(printable(subtitle), classes="subtitle", markup=False)
             yield PhaseList(self._board, app_of(self).clock.monotonic)
-            yield Static(foot, classes="foot", markup=False)
+            yield Static(foot, id="foot", classes="foot", markup=False)
+
+    def say(self, text: str) -> None:
+        """Replace the line at the foot."""
+        self.query_one("#foot", Static).update(text)
 
     def action_leave(self) -> None:
         """Ask, then stop preparing and restore. A restore itself is not stopped: it is short and must finish."""

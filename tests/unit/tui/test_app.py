@@ -1,5 +1,7 @@
 """The app from preparing to restored, driven by keys."""
 
+import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -167,6 +169,16 @@ async def test_leaving_while_preparing_restores_too() -> None:
         await pilot.press("left", "enter")
         await pilot.pause()
         run.hold.set()
+        await until(pilot, lambda: app.return_value is not None)
+    assert app.return_value == Outcome(restored=True)
+
+
+async def test_kill_restores() -> None:
+    run = FakeRun()
+    app = LabApp(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_prompt(pilot, app)
+        os.kill(os.getpid(), signal.SIGTERM)
         await until(pilot, lambda: app.return_value is not None)
     assert app.return_value == Outcome(restored=True)
 
