@@ -66,6 +66,8 @@ def _common(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
     yield NodeFile("/etc/sysctl.d/k8s.conf", _template("sysctl.conf"))
     yield NodeFile("/root/.ssh/id_ed25519", cluster.node_key.encode(), 0o600)
     yield NodeFile("/root/.ssh/id_ed25519.pub", cluster.node_public_key.encode())
+    # sshd reads this one too by default; authorized_keys stays as it is, on the user's own hosts above all.
+    yield NodeFile("/root/.ssh/authorized_keys2", cluster.node_public_key.encode(), 0o600)
     names = "\n\n".join(f"Host {other.name}\n    HostName {other.address}" for other in cluster.nodes)
     everybody = " ".join(other.name for other in cluster.nodes)
     ssh = _template("ssh_config", HOSTS=names, NAMES=everybody)
