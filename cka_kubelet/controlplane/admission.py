@@ -147,8 +147,9 @@ class Admission:
             if (obj.get("spec") or {}).get("taints") != (old.get("spec") or {}).get("taints"):
                 raise apistatus.forbidden("nodes", name, f'node "{node}" is not allowed to modify taints')
         elif kind.resource == "pods" and subresource == "status":
-            if (old.get("spec") or {}).get("nodeName") != node:
-                why = f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'
+            bound = (old.get("spec") or {}).get("nodeName")
+            if bound != node:
+                why = f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'  # noqa: S608  # no SQL
                 raise apistatus.forbidden("pods", name, why)
 
     def _restrict_labels(self, new: Object, old: Object, name: str, node: str) -> None:

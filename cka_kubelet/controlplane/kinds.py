@@ -54,7 +54,7 @@ class Kind(NamedTuple):
         return "/".join(parts)
 
 
-# group/version | Kind plural | N(amespaced) G(eneration) V(irtual: create only) | short names | categories | subresources
+# group/version | Kind plural | N(amespaced) G(eneration) V(irtual: create only) | short | categories | subresources
 _TABLE = """
 v1                        | Binding bindings                                  | NV | | |
 v1                        | ConfigMap configmaps                              | N  | cm | |
@@ -65,8 +65,8 @@ v1                        | Namespace namespaces                              | 
 v1                        | Node nodes                                        |    | no | | proxy status
 v1                        | PersistentVolumeClaim persistentvolumeclaims      | N  | pvc | | status
 v1                        | PersistentVolume persistentvolumes                |    | pv | | status
-v1                        | Pod pods                                          | NG | po | all | attach binding ephemeralcontainers \
-eviction exec log portforward proxy resize status
+v1                        | Pod pods                                          | NG | po | all | \
+attach binding ephemeralcontainers eviction exec log portforward proxy resize status
 v1                        | PodTemplate podtemplates                          | N  | | |
 v1                        | ReplicationController replicationcontrollers      | NG | rc | all | scale status
 v1                        | ResourceQuota resourcequotas                      | N  | quota | | status

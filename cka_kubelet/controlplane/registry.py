@@ -169,7 +169,7 @@ class Registry:
             return False
         if kind.resource == "namespaces":
             return not (obj.get("spec") or {}).get("finalizers")
-        return metadata.get("deletionGracePeriodSeconds") == 0
+        return bool(metadata.get("deletionGracePeriodSeconds") == 0)
 
     def delete(
         self, kind: Kind, namespace: str, name: str, options: Object, *, dry_run: bool = False

@@ -77,8 +77,8 @@ class Store:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA cache_size=-512")
         self._db.execute(
-            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, revision INTEGER, value TEXT,"
-            " PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, revision INTEGER,"
+            " value TEXT, PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID"
         )
         self._db.execute("CREATE TABLE IF NOT EXISTS revision (value INTEGER)")
         self._objects: dict[str, dict[Key, Object]] = {}

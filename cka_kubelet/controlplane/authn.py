@@ -1,0 +1,64 @@
+"""Who is asking: client certificate, service account token, or anonymous."""
+
+import time
+from collections.abc import Callable
+
+from cka_kubelet.controlplane.registry import User
+from cka_kubelet.controlplane.store import Store
+from cka_kubelet.controlplane.tokens import LEGACY_AUDIENCE, TokenError, TokenSigner
+from cka_kubelet.kube import apistatus, klog
+from cka_kubelet.kube.httpserver import Request
+
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+MASTER = User("system:apiserver", ("system:masters", "system:authenticated"))
+_AUTHENTICATED = "system:authenticated"
+
+
+class Authenticator:
+    """Certificates first, then bearer tokens; no credentials at all is anonymous. Bad credentials are 401."""
+
+    def __init__(self, store: Store, signer: TokenSigner | None, now: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._signer = signer
+        self._now = now
+
+    def authenticate(self, request: Request) -> User:
+        """The user behind a request. Raises StatusError (401)."""
+        if request.peer is not None and request.peer.cn:
+            return User(request.peer.cn, (*request.peer.organizations, _AUTHENTICATED))
+        scheme, _, token = request.header("authorization").partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            try:
+                return self.user_of_token(token.strip(), [LEGACY_AUDIENCE])[0]
+            except TokenError as error:
+                self._complain(str(error))
+                raise apistatus.unauthorized() from error
+        if request.bad_certificate:
+            self._complain(request.bad_certificate)
+            raise apistatus.unauthorized()
+        return ANONYMOUS
+
+    def _complain(self, why: str) -> None:
+        klog.error("authentication.go:75", "Unable to authenticate the request", err=f"[{why}]")
+
+    def user_of_token(self, token: str, audiences: list[str]) -> tuple[User, list[str]]:
+        """The service account behind a token and the audiences that fit. Raises TokenError."""
+        if self._signer is None:
+            raise TokenError("invalid bearer token")
+        claims = self._signer.verify(token, self._now())
+        fitting = [audience for audience in claims.get("aud") or [] if audience in audiences]
+        if audiences and not fitting:
+            raise TokenError("token audiences do not match")
+        private = claims.get("kubernetes.io") or {}
+        namespace, account = str(private.get("namespace", "")), private.get("serviceaccount") or {}
+        name, uid = str(account.get("name", "")), str(account.get("uid", ""))
+        found = self._store.get("serviceaccounts", namespace, name)
+        if found is None or found["metadata"]["uid"] != uid:
+            raise TokenError("service account token has been invalidated")
+        pod = private.get("pod")
+        if pod is not None:
+            bound = self._store.get("pods", namespace, str(pod.get("name", "")))
+            if bound is None or bound["metadata"]["uid"] != pod.get("uid"):
+                raise TokenError("service account token has been invalidated")
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", _AUTHENTICATED)
+        return User(f"system:serviceaccount:{namespace}:{name}", groups, uid), fitting

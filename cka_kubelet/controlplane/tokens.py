@@ -1,0 +1,126 @@
+"""Service account tokens: JWTs signed with RS256, in plain Python (nodes have no crypto library).
+
+The key file is what kubeadm makes: a PEM RSA private key, PKCS#1 or PKCS#8. Signing is RSASSA-PKCS1-v1_5 (RFC 8017).
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+_SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
+_INTEGER, _OCTETS, _SEQUENCE = 0x02, 0x04, 0x30
+LEGACY_AUDIENCE = "https://kubernetes.default.svc.cluster.local"
+
+
+class TokenError(Exception):
+    """The token is not ours, is expired or does not parse. Never holds the token."""
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unb64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _element(data: bytes, at: int) -> tuple[int, int, int]:
+    """Tag, start and end of the DER element at an offset."""
+    tag, length, at = data[at], data[at + 1], at + 2
+    if length & 0x80:
+        size = length & 0x7F
+        length, at = int.from_bytes(data[at : at + size], "big"), at + size
+    return tag, at, at + length
+
+
+def _integers(der: bytes) -> list[int]:
+    """The numbers of an RSAPrivateKey, whether bare or wrapped in a PrivateKeyInfo."""
+    _, at, end = _element(der, 0)
+    numbers: list[int] = []
+    while at < end:
+        tag, start, stop = _element(der, at)
+        if tag == _OCTETS and len(numbers) == 1:
+            return _integers(der[start:stop])
+        if tag == _INTEGER:
+            numbers.append(int.from_bytes(der[start:stop], "big"))
+        at = stop
+    return numbers
+
+
+class TokenSigner:
+    """Makes and checks tokens. Raises OSError or ValueError for a bad key file."""
+
+    def __init__(self, key_file: str, issuer: str = LEGACY_AUDIENCE) -> None:
+        text = Path(key_file).read_text("ascii")
+        body = "".join(line for line in text.splitlines() if line and not line.startswith("-----"))
+        try:
+            numbers = _integers(base64.b64decode(body))
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"{key_file}: not a PEM RSA private key") from error
+        if len(numbers) < 4 or numbers[1].bit_length() < 1024:
+            raise ValueError(f"{key_file}: not a PEM RSA private key")
+        self._n, self._e, self._d = numbers[1], numbers[2], numbers[3]
+        self._size = (self._n.bit_length() + 7) // 8
+        self.issuer = issuer
+        self._key_id = _b64(hashlib.sha256(self._n.to_bytes(self._size, "big")).digest())
+
+    def _padded(self, message: bytes) -> bytes:
+        digest = _SHA256_PREFIX + hashlib.sha256(message).digest()
+        return b"\x00\x01" + b"\xff" * (self._size - len(digest) - 3) + b"\x00" + digest
+
+    def issue(self, claims: dict[str, Any]) -> str:
+        """A signed token with these claims; `iss` and `jti` are added."""
+        head = {"alg": "RS256", "kid": self._key_id}
+        claims = {**claims, "iss": self.issuer, "jti": str(uuid.uuid4())}
+        parts = [_b64(json.dumps(part, separators=(",", ":")).encode()) for part in (head, claims)]
+        message = ".".join(parts).encode()
+        signature = pow(int.from_bytes(self._padded(message), "big"), self._d, self._n)
+        return f"{message.decode()}.{_b64(signature.to_bytes(self._size, 'big'))}"
+
+    def verify(self, token: str, now: float) -> dict[str, Any]:
+        """The claims of a good token. Raises TokenError."""
+        try:
+            head, body, signature = token.split(".")
+            algorithm = json.loads(_unb64(head)).get("alg")
+            claims = json.loads(_unb64(body))
+            number = int.from_bytes(_unb64(signature), "big")
+        except (ValueError, AttributeError) as error:
+            raise TokenError("invalid bearer token") from error
+        if algorithm != "RS256" or not isinstance(claims, dict) or number >= self._n:
+            raise TokenError("invalid bearer token")
+        plain = pow(number, self._e, self._n).to_bytes(self._size, "big")
+        if not hmac.compare_digest(plain, self._padded(f"{head}.{body}".encode())):
+            raise TokenError("invalid bearer token")
+        if claims.get("iss") != self.issuer:
+            raise TokenError("invalid bearer token")
+        if float(claims.get("exp") or 0) < now:
+            raise TokenError("token is expired")
+        return claims
+
+
+def service_account_claims(
+    account: dict[str, Any], audiences: list[str], now: float, seconds: int, pod: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Claims of a bound token for a ServiceAccount object, perhaps bound to a pod."""
+    metadata = account["metadata"]
+    private: dict[str, Any] = {
+        "namespace": metadata["namespace"],
+        "serviceaccount": {"name": metadata["name"], "uid": metadata["uid"]},
+    }
+    if pod is not None:
+        private["pod"] = {"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+        node = (pod.get("spec") or {}).get("nodeName")
+        if node:
+            private["node"] = {"name": node}
+    return {
+        "aud": audiences,
+        "exp": int(now) + seconds,
+        "iat": int(now),
+        "nbf": int(now),
+        "kubernetes.io": private,
+        "sub": f"system:serviceaccount:{metadata['namespace']}:{metadata['name']}",
+    }
