@@ -125,6 +125,7 @@ class PodManager:
             self._spawn(static.run(), "static")
         if self._deps.api is not None:
             self._spawn(self._watch_api(), "apiserver")
+            self._spawn(self._wake_static_once_registered(), "mirrors")
 
     def _make_roots(self) -> None:
         settings = self.settings
@@ -163,6 +164,14 @@ class PodManager:
             fieldSelector=f"spec.nodeName={self.settings.node_name}",
         )  # fmt: skip
         await reflector.run()
+
+    async def _wake_static_once_registered(self) -> None:
+        """Mirror pods need the Node's uid, so static pods are synced again as soon as it is known."""
+        await self._deps.registered.wait()
+        while self.node() is None:  # noqa: ASYNC110  # the informer has no event for "seen", and it takes milliseconds
+            await asyncio.sleep(0.05)
+        for uid in list(self._static):
+            self._wake(uid)
 
     def _on_api(self, kind: str, pod: objects.Pod) -> None:
         pod["metadata"].pop("managedFields", None)

@@ -59,6 +59,13 @@ def deleted(pod: Pod) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
+def desired(pod: Pod) -> tuple[Any, ...]:
+    """Everything of a pod that others decide, for comparison."""
+    metadata = pod["metadata"]
+    keys = ("labels", "annotations", "deletionTimestamp", "deletionGracePeriodSeconds")
+    return (pod["spec"], *(metadata.get(k) for k in keys))
+
+
 def restart_policy(pod: Pod) -> str:
     return str(pod["spec"].get("restartPolicy") or "Always")
 

@@ -47,11 +47,13 @@ class PodWorker:
         self.task = asyncio.create_task(self._run(), name=f"pod-{objects.key(pod)}")
 
     def update(self, pod: objects.Pod) -> None:
-        """A newer version of the pod arrived."""
+        """A newer version of the pod arrived. Our own status coming back needs no sync."""
+        changed = objects.desired(pod) != objects.desired(self.pod)
         self.pod = pod
         if objects.deleted(pod):
             self.terminate()
-        self.wake()
+        if changed:
+            self.wake()
 
     def wake(self) -> None:
         """Something about the pod changed: sync now."""

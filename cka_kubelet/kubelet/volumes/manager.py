@@ -20,6 +20,7 @@ from cka_kubelet.kubelet.volumes.payloads import Payloads
 WAIT = 123.0
 """Seconds that one sync waits for volumes (podAttachAndMountTimeout)."""
 _FIRST, _MOST = 0.5, 122.0
+_BORN = time.monotonic()
 _MEMORY = frozenset({"secret", "projected", "downwardAPI"})
 _PLUGINS = {
     "emptyDir": "empty-dir",
@@ -108,8 +109,8 @@ class VolumeManager:
             "E",
             "nestedpendingoperations.go:348",
             f'Operation for "{{volumeName:{unique} podName:{uid} nodeName:}}" failed. No retries permitted until '
-            f"{stamp} {zone} m=+{time.monotonic():.9f} (durationBeforeRetry {format_duration(delay)}). Error: "
-            f"MountVolume.SetUp failed for volume {q(name)} (UniqueName: {q(unique)}) pod {q(objects.name(pod))} "
+            f"{stamp} {zone} m=+{time.monotonic() - _BORN + delay:.9f} (durationBeforeRetry {format_duration(delay)}). "
+            f"Error: MountVolume.SetUp failed for volume {q(name)} (UniqueName: {q(unique)}) pod {q(objects.name(pod))} "
             f"(UID: {q(uid)}) : {text}",
         )
         self._events.pod(pod, WARNING, "FailedMount", f"MountVolume.SetUp failed for volume {q(name)} : {text}")
