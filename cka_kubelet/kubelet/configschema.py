@@ -83,7 +83,7 @@ maxParallelImagePulls int32?
 evictionHard map[string]string
 evictionSoft map[string]string
 evictionSoftGracePeriod map[string]string
-evictionPressureTransitionPeriod duration? "5m0s"
+evictionPressureTransitionPeriod duration "5m0s"
 evictionMaxPodGracePeriod int32
 evictionMinimumReclaim map[string]string
 mergeDefaultEvictionSettings bool? false

@@ -101,7 +101,8 @@ class EvictionManager:
     def pressure(self) -> set[str]:
         """Condition types that hold now, those within their transition period included."""
         now = self._clock.monotonic()
-        return {name for name, at in self._last_seen.items() if now - at < self._transition}
+        held = {_CONDITIONS[SIGNALS[threshold.signal]] for threshold in self._first_seen}
+        return held | {name for name, at in self._last_seen.items() if now - at < self._transition}
 
     async def run(self) -> None:
         """Evaluate until cancelled."""

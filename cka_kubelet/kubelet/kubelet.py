@@ -1,6 +1,7 @@
 """The running kubelet: its loops, and what each of them knows of the others."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _RUNTIME_PERIOD = 5.0
 _MIRROR_PERIOD = 0.1
+_NODE_SECONDS = 0.1
 _CGROUP_V1 = (
     "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release. Please migrate to "
     "cgroup v2. More information at https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1"
@@ -128,8 +130,9 @@ class Kubelet:
         if deps.api is not None:
             klog.info("kubelet.go:408", "Adding apiserver pod source")
         klog.info("server.go:1291", "Started kubelet")
-        if config["enableServer"]:
-            await self._server.start()
+        with contextlib.suppress(TimeoutError):  # a node that exists already is known before anything asks for it
+            async with asyncio.timeout(_NODE_SECONDS):
+                await deps.node_synced.wait()
         if config["healthzPort"]:
             self._spawn(healthz.run(config["healthzBindAddress"], config["healthzPort"]))
         self._node_event("Normal", "Starting", "Starting kubelet.")
@@ -140,6 +143,8 @@ class Kubelet:
         klog.info("fs_resource_analyzer.go:69", "Starting FS ResourceAnalyzer")
         klog.info("volume_manager.go:310", "Starting Kubelet Volume Manager")
         await self._pods.start()
+        if config["enableServer"]:
+            self._spawn(self._server.start())
         self._spawn(self._runtime_loop())
         if deps.api is not None:
             self._start_api_loops(deps.api)

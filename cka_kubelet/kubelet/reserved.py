@@ -145,8 +145,10 @@ def allocatable(capacity: dict[str, Quantity], reserved: dict[str, Quantity]) ->
     return result
 
 
-def _go_quantity(amount: Quantity) -> str:
-    """How Go's %v shows the structure."""
+def _go_quantity(amount: Quantity, *, milli: bool = False) -> str:
+    """How Go's %v shows the structure; `milli`: one that was made of thousandths, as CPU capacity is."""
+    if milli:
+        return f"{{{{{amount.milli_value()} -3}} {{<nil>}}  {amount.format}}}"
     value, scale = amount.nanos, -9
     while value and value % 1000 == 0 and scale < 0:
         value //= 1000
@@ -158,7 +160,7 @@ def allocatable_error(capacity: dict[str, Quantity], reserved: dict[str, Quantit
     """Upstream's validateNodeAllocatable: None when every reservation fits."""
     errors = [
         f"Resource {quote(name)} has a reservation of {_go_quantity(amount)} but capacity of "
-        f"{_go_quantity(capacity[name])}. Expected capacity >= reservation."
+        f"{_go_quantity(capacity[name], milli=name == 'cpu')}. Expected capacity >= reservation."
         for name, amount in reserved.items()
         if name in capacity and capacity[name] < amount
     ]

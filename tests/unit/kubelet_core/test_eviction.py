@@ -75,7 +75,7 @@ async def test_pressure_stays_for_the_transition_period(capfd: pytest.CaptureFix
     assert node.events == ["EvictionThresholdMet", "reclaimed"]
     assert "eviction thresholds have been met, but no pods are active to evict" in capfd.readouterr().err
     node.clock.sleep(301)
-    assert node.manager.pressure() == set()
+    assert node.manager.pressure() == {"DiskPressure"}, "still met"
 
 
 async def test_no_stats_before_the_node_is_known(capfd: pytest.CaptureFixture[str]) -> None:

@@ -57,5 +57,5 @@ def test_a_reservation_above_capacity_is_refused_in_gos_words() -> None:
     text = reserved.allocatable_error(_CAPACITY, {"cpu": Quantity.of(64)})
     assert text == (
         'invalid Node Allocatable configuration. Resource "cpu" has a reservation of {{64 0} {<nil>}  DecimalSI} but '
-        "capacity of {{2 0} {<nil>}  DecimalSI}. Expected capacity >= reservation."
+        "capacity of {{2000 -3} {<nil>}  DecimalSI}. Expected capacity >= reservation."
     )
