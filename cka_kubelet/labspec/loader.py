@@ -160,6 +160,8 @@ def _in_document(loc: Sequence[str | int], data: Any) -> Place:
     place: list[str | int] = []
     here = data
     for index, part in enumerate(loc):
+        if isinstance(here, dict) and here.get("check") == part and index < len(loc) - 1:
+            continue
         try:
             here = here[part]
         except (LookupError, TypeError):

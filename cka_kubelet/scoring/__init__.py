@@ -1,0 +1,1 @@
+"""Checks, evidence and the score."""

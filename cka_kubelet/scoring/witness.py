@@ -1,0 +1,169 @@
+"""What the API server says, asked with kubectl on the control plane's own admin credentials.
+
+`--raw` paths: no discovery, no client-side reading of half-made objects. Everything it prints is untrusted.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cka_kubelet.errors import CommandError
+from cka_kubelet.remote.shell import Shell
+
+LEASE_SECONDS = 40.0
+"""A lease older than this has missed its renewals (nodeLeaseDurationSeconds)."""
+POD_IMAGE = "registry.k8s.io/pause:3.10.1"
+_KUBECTL = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--request-timeout=10s")
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+_PODS = "/api/v1/namespaces/default/pods"
+_LIMIT = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """One node as the API server has it. Times are seconds since the epoch; `renewed` is of the node's Lease.
+
+    `ready` is Kubernetes' True, False or Unknown, "" when the node or its condition is missing.
+    """
+
+    name: str
+    ready: str = ""
+    reason: str = ""
+    message: str = ""
+    since: float | None = None
+    renewed: float | None = None
+    unschedulable: bool = False
+    roles: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All nodes at one time, and the control plane's clock."""
+
+    now: float
+    nodes: Mapping[str, NodeFacts]
+
+    def node(self, name: str) -> NodeFacts:
+        return self.nodes.get(name, NodeFacts(name))
+
+    def fresh(self, name: str) -> bool:
+        """Whether the node's heartbeat is no older than a lease."""
+        renewed = self.node(name).renewed
+        return renewed is not None and self.now - renewed <= LEASE_SECONDS
+
+
+@dataclass(frozen=True)
+class PodFacts:
+    """A probe pod. `running`: its container has started and the kubelet says Ready."""
+
+    running: bool
+    node: str
+    detail: str
+
+
+class ApiWitness:
+    """The control plane's view of the cluster. Raises NodeUnreachableError, CommandError."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+
+    def snapshot(self) -> Snapshot:
+        script = (
+            f"date +%s.%N; {' '.join(_KUBECTL)} get --raw /api/v1/nodes; echo; {' '.join(_KUBECTL)} get --raw {_LEASES}"
+        )
+        lines = [line for line in self._shell.script(script, timeout=30).text.splitlines() if line.strip()]
+        if len(lines) != 3:
+            raise CommandError(f"{self._shell.name}: kubectl gave no usable answer")
+        leases = {_get(item, "metadata", "name"): item for item in _items(lines[2])}
+        nodes = [_facts(item, leases) for item in _items(lines[1])]
+        try:
+            now = float(lines[0])
+        except ValueError:
+            raise CommandError(f"{self._shell.name}: date gave no time") from None
+        return Snapshot(now, {facts.name: facts for facts in nodes})
+
+    def age_lease(self, node: str, since: float) -> bool:
+        """Date a lease that was not renewed after `since` one hour back, so that the node lifecycle controller need
+        not wait out its grace period; False when the kubelet still renews it. Upstream's controller takes no notice."""
+        lease = json.loads(self._run("get", "--raw", f"{_LEASES}/{node}"))
+        renewed = _time(_get(lease, "spec", "renewTime"))
+        if renewed is None or renewed > since:
+            return False
+        old = datetime.fromtimestamp(since - 3600, UTC)
+        lease["spec"]["renewTime"] = old.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        self._run("replace", "--raw", f"{_LEASES}/{node}", "-f", "-", data=lease)
+        return True
+
+    def start_pod(self, node: str) -> str:
+        """Create a pod with a name nobody can foresee, bound to `node`; gives its name."""
+        name = f"check-{secrets.token_hex(6)}"
+        container = {"name": "check", "image": POD_IMAGE, "imagePullPolicy": "IfNotPresent"}
+        spec = {
+            "nodeName": node,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": False,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [container],
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+        self._run("create", "--raw", _PODS, "-f", "-", data=pod)
+        return name
+
+    def pod(self, name: str) -> PodFacts:
+        pod = json.loads(self._run("get", "--raw", f"{_PODS}/{name}"))
+        status = _get(pod, "status") or {}
+        ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or [])
+        waiting = [_get(c, "state", "waiting", "reason") for c in status.get("containerStatuses") or []]
+        detail = ", ".join(str(w) for w in waiting if w) or str(status.get("phase", "nothing"))
+        return PodFacts(ready and bool(status.get("podIP")), str(_get(pod, "spec", "nodeName")), detail[:200])
+
+    def delete_pod(self, name: str) -> None:
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        self._run("delete", "--raw", f"{_PODS}/{name}?gracePeriodSeconds=0", "-f", "-", data=body, check=False)
+
+    def _run(self, *words: str, data: Mapping[str, Any] | None = None, check: bool = True) -> str:
+        body = b"" if data is None else json.dumps(data).encode()
+        return self._shell.run([*_KUBECTL, *words], input=body, check=check, limit=_LIMIT, timeout=30).text
+
+
+def _items(text: str) -> list[dict[str, Any]]:
+    try:
+        items = json.loads(text)["items"]
+    except (ValueError, KeyError, TypeError):
+        raise CommandError("the API server's answer is not a list of objects") from None
+    return [item for item in items or [] if isinstance(item, dict)]
+
+
+def _get(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _facts(node: Mapping[str, Any], leases: Mapping[str, Any]) -> NodeFacts:
+    name = str(_get(node, "metadata", "name"))
+    conditions = _get(node, "status", "conditions") or []
+    ready = next((c for c in conditions if isinstance(c, dict) and c.get("type") == "Ready"), {})
+    labels = _get(node, "metadata", "labels") or {}
+    prefix = "node-role.kubernetes.io/"
+    return NodeFacts(
+        name=name,
+        ready=str(ready.get("status", "")),
+        reason=str(ready.get("reason", "")),
+        message=str(ready.get("message", ""))[:2000],
+        since=_time(ready.get("lastTransitionTime")),
+        renewed=_time(_get(leases.get(name), "spec", "renewTime")),
+        unschedulable=bool(_get(node, "spec", "unschedulable")),
+        roles=",".join(sorted(key.removeprefix(prefix) for key in labels if str(key).startswith(prefix))),
+    )
+
+
+def _time(text: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
