@@ -1,0 +1,98 @@
+"""Decisions about the engine and this machine; nothing here starts a container."""
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from cka_kubelet.errors import UsageError
+from cka_kubelet.providers import doctor
+from cka_kubelet.providers.base_image import DEFAULT_MIRROR, content_hash, mirror
+from cka_kubelet.providers.engine import Engine, cgroup_mode, ulimits
+from cka_kubelet.providers.readiness import all_ready
+from cka_kubelet.providers.ssh import Host, fingerprint, parse_host
+
+
+def test_ulimits_never_ask_for_more_than_the_hard_limit() -> None:
+    given = [("nofile", 4096, 1_048_576), ("nproc", resource.RLIM_INFINITY, 16_384)]
+    assert ulimits(given) == ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=16384:16384"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "mode"), [(["cgroup.controllers"], "v2"), (["unified/", "memory/"], "hybrid"), (["memory/"], "v1")]
+)
+def test_cgroup_mode(tmp_path: Path, entries: list[str], mode: str) -> None:
+    for entry in entries:
+        path = tmp_path / entry.rstrip("/")
+        path.mkdir() if entry.endswith("/") else path.touch()
+    assert cgroup_mode(tmp_path) == mode
+
+
+def test_legacy_cgroups_are_forced_only_where_they_are_needed() -> None:
+    podman = Engine("podman", "/usr/bin/podman")
+    assert "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1" in podman.node_options("hybrid")
+    assert "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1" not in podman.node_options("v2")
+
+
+def test_the_chosen_runtime_goes_where_each_engine_wants_it() -> None:
+    assert Engine("podman", "podman", runtime="runc").argv("run") == ["podman", "--runtime", "runc", "run"]
+    docker = Engine("docker", "docker", runtime="runc")
+    assert docker.argv("run") == ["docker", "run"]
+    assert docker.node_options("v2")[-2:] == ["--runtime", "runc"]
+
+
+def test_base_image_follows_the_key() -> None:
+    assert content_hash("ssh-ed25519 A") != content_hash("ssh-ed25519 B")
+
+
+def test_mirror_without_sources_is_debians_default(tmp_path: Path) -> None:
+    assert mirror(tmp_path) == DEFAULT_MIRROR
+
+
+READY = "node controlplane True\nnode node01 True\nlease controlplane {0}\nlease node01 {1}\n"
+NEW, OLD = "2026-01-01T00:00:10.000000Z", "2025-12-31T23:59:59.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "ready"),
+    [
+        (READY.format(NEW, NEW), True),
+        (READY.format(NEW, OLD), False),
+        (READY.format(NEW, "never"), False),
+        (READY.format(NEW, NEW).replace("node01 True", "node01 Unknown"), False),
+        ("", False),
+    ],
+)
+def test_only_a_fresh_lease_makes_ready(text: str, ready: bool) -> None:
+    since = 1767225600.0  # 2026-01-01T00:00:00Z
+    assert all_ready(text, ["controlplane", "node01"], since) is ready
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("10.0.0.5", Host("root", "10.0.0.5", 22)),
+        ("me@lab.example:2222", Host("me", "lab.example", 2222)),
+        ("root@[fd00::5]:22", Host("root", "fd00::5", 22)),
+    ],
+)
+def test_hosts(text: str, host: Host) -> None:
+    assert parse_host(text) == host
+
+
+@pytest.mark.parametrize("text", ["", "a b", "root@", "x:0", "x:99999", "-oProxyCommand=id", "a;b", "$(id)@x"])
+def test_bad_hosts_are_usage_errors(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_host(text)
+
+
+def test_fingerprint_is_as_ssh_keygen_prints_it() -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+    assert fingerprint(key) == "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
+
+
+def test_doctor_names_the_command_that_mends() -> None:
+    assert "apt-get install" in doctor.engine_finding(None).mend
+    assert doctor.disk(0.5).status == "missing"
+    assert doctor.limits(1024).status == "warning"
+    assert doctor.inotify(16).mend.startswith("sudo sysctl")
