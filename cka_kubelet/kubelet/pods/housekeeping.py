@@ -33,7 +33,7 @@ class Housekeeper:
         if not (m.sources_ready() and m.pleg.ever_listed):
             return
         for uid, status in list(m.pleg.cache.items()):
-            if uid not in m.expected():
+            if uid not in m.expected() and await self._exists(status):
                 m.stop_orphan(orphan(status))
         alive = m.expected() | set(m.pleg.cache)
         for uid in self._collector.orphaned_directories(alive):
@@ -48,6 +48,14 @@ class Housekeeper:
             for status in list(m.pleg.cache.values()):
                 await self._collector.sandboxes(gc.old_sandboxes(status))
             self._collector.dead_links()
+
+    async def _exists(self, status: rs.PodStatus) -> bool:
+        """Whether the runtime still has it: the cache may be a moment older than its removal."""
+        try:
+            now = await self._m.pleg.refresh(status.uid, status.name, status.namespace, settle=True)
+        except RpcError:
+            return False
+        return bool(now.sandboxes or now.containers)
 
     async def _runtime_answers(self) -> bool:
         try:

@@ -58,7 +58,9 @@ class RuntimeReader:
         """A PodStatus from listed items, asking for what the lists lack."""
         status = rs.PodStatus(uid, name, namespace)
         for item in sorted(sandboxes, key=lambda s: -s.created_at):
-            status.sandboxes.append(await self._sandbox(item, newest=not status.sandboxes))
+            sandbox = await self._sandbox(item, newest=not status.sandboxes)
+            if sandbox is not None:
+                status.sandboxes.append(sandbox)
         if status.sandboxes and status.sandboxes[0].ready:
             status.ips = status.sandboxes[0].ips
         for item in sorted(containers, key=lambda c: -c.created_at):
@@ -67,12 +69,17 @@ class RuntimeReader:
                 status.containers.append(container)
         return status
 
-    async def _sandbox(self, item: Any, newest: bool) -> rs.Sandbox:
+    async def _sandbox(self, item: Any, newest: bool) -> rs.Sandbox | None:
         ready = item.state == pb.SANDBOX_READY
         ips: list[str] = []
         network = pb.POD
         if newest:
-            got = (await self._cri.pod_sandbox_status(item.id)).status
+            try:
+                got = (await self._cri.pod_sandbox_status(item.id)).status
+            except RpcError as error:
+                if error.code == "NotFound":  # removed since it was listed
+                    return None
+                raise
             network = got.linux.namespaces.options.network
             ready = got.state == pb.SANDBOX_READY
             if ready and network != pb.NODE and got.network.ip:

@@ -109,7 +109,8 @@ class VolumeManager:
             "E",
             "nestedpendingoperations.go:348",
             f'Operation for "{{volumeName:{unique} podName:{uid} nodeName:}}" failed. No retries permitted until '
-            f"{stamp} {zone} m=+{time.monotonic() - _BORN + delay:.9f} (durationBeforeRetry {format_duration(delay)}). "
+            f"{stamp} {zone} m=+{time.monotonic() - _BORN + delay:.9f} "
+            f"(durationBeforeRetry {format_duration(delay)}). "
             f"Error: MountVolume.SetUp failed for volume {q(name)} (UniqueName: {q(unique)}) pod {q(objects.name(pod))} "
             f"(UID: {q(uid)}) : {text}",
         )
