@@ -258,7 +258,7 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
         from cka_kubelet.tui.screens.score import ScoreScreen
 
         if self.state.score is not None:
-            screen = ScoreScreen(self.state.lab, self.state.score, self.state.hint_cost)
+            screen = ScoreScreen(self.state.lab, self.state.score)
             self.push_screen(screen, lambda finish: self._restore() if finish else None)
 
     # -- the end

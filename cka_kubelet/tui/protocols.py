@@ -82,7 +82,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class ResultLine:
-    """One graded line. `points` of `maximum`; `expected` and `found` are for people."""
+    """One graded line. `points` of `maximum`; `expected` and `found` are for people; `category` groups lines."""
 
     name: str
     verdict: Verdict
@@ -90,18 +90,27 @@ class ResultLine:
     maximum: float = 0
     expected: str = ""
     found: str = ""
+    category: str = ""
 
 
 @dataclass(frozen=True)
 class Score:
-    """The whole result. `debrief` is Markdown: what was seen when, the expert's path, what to train next."""
+    """The whole result. `penalty`: points taken for hints, already off `points`. `seconds`: hand-over to submission.
+
+    `debrief` is Markdown: what was seen when, the expert's path, what to train next.
+    """
 
     lines: Sequence[ResultLine]
     points: float
     maximum: float
-    passed: bool
+    verdict: Verdict
     seconds: float
+    penalty: float = 0
     debrief: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict is Verdict.PASS
 
 
 class LabRun(Protocol):

@@ -5,12 +5,17 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Markdown, Static
 
-from cka_kubelet.tui.protocols import LabInfo, Score
+from cka_kubelet.tui.protocols import LabInfo, Score, Verdict
 from cka_kubelet.tui.screens.base import Dialog
 from cka_kubelet.tui.state import clock_text, printable
 from cka_kubelet.tui.widgets.results import points_text, result_lines
 
 _BAR = 40
+_WORDS = {
+    Verdict.PASS: ("Passed", "$success"),
+    Verdict.FAIL: ("Not passed", "$error"),
+    Verdict.ERROR: ("Could not be graded", "$warning"),
+}
 
 
 class ScoreScreen(Dialog[bool]):
@@ -18,9 +23,9 @@ class ScoreScreen(Dialog[bool]):
 
     escape_result = False
 
-    def __init__(self, lab: LabInfo, score: Score, hint_cost: int) -> None:
+    def __init__(self, lab: LabInfo, score: Score) -> None:
         super().__init__()
-        self._lab, self._score, self._hint_cost = lab, score, hint_cost
+        self._lab, self._score = lab, score
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="card wide-card"):
@@ -39,12 +44,12 @@ class ScoreScreen(Dialog[bool]):
         score = self._score
         share = score.points / score.maximum if score.maximum else 0.0
         filled = round(share * _BAR)
-        word, colour = ("Passed", "$success") if score.passed else ("Not passed", "$error")
+        word, colour = _WORDS[score.verdict]
         first = Content.assemble(
             (word, f"bold {colour}"),
             (f"   {points_text(score.points)} of {points_text(score.maximum)} points", "bold"),
             (f"   in {clock_text(score.seconds)}", "$secondary"),
-            (f"   hints −{self._hint_cost}" if self._hint_cost else "", "$secondary"),
+            (f"   hints −{points_text(score.penalty)}" if score.penalty else "", "$secondary"),
         )
         return Content("\n").join([first, Content.assemble(("━" * filled, colour), ("━" * (_BAR - filled), "$panel"))])
 

@@ -13,26 +13,41 @@ _MARKS = {
     Verdict.ERROR: ("! ERROR", "$warning"),
 }
 
+_NAME_COLUMN = 12
+
 
 def points_text(points: float) -> str:
-    """`7`, `7.5`: no trailing zero."""
-    return f"{points:g}"
+    """`7`, `7.5`, `6.7`: at most one decimal."""
+    return f"{round(points, 1):g}"
 
 
 def result_lines(lines: Sequence[ResultLine], *, points: bool) -> Content:
-    """All lines; a passed one shows what was found, the others what was expected too."""
+    """All lines below their categories; a passed one shows what was found, the others what was expected too."""
     if not lines:
         return Content("Nothing was checked.")
-    column = max(len(line.name) for line in lines)
-    return Content("\n").join([_line(line, points, column) for line in lines])
+    parts: list[Content] = []
+    for category in dict.fromkeys(line.category for line in lines):
+        own = [line for line in lines if line.category == category]
+        if category:
+            parts += [Content(), _heading(category, own, points)] if parts else [_heading(category, own, points)]
+        parts += [_line(line, points and not category) for line in own]
+    return Content("\n").join(parts)
 
 
-def _line(line: ResultLine, points: bool, column: int) -> Content:
+def _heading(category: str, lines: Sequence[ResultLine], points: bool) -> Content:
+    got, of = sum(line.points for line in lines), sum(line.maximum for line in lines)
+    right = f"{points_text(got)} of {points_text(of)}" if points and of else ""
+    return Content.assemble(
+        (f"{printable(category).upper():<{_NAME_COLUMN}}", "bold $secondary"), (right, "$secondary")
+    )
+
+
+def _line(line: ResultLine, points: bool) -> Content:
     mark, colour = _MARKS[line.verdict]
-    parts = [Content.assemble((mark, f"bold {colour}"), "  ", (f"{printable(line.name):<{column}}", "bold"))]
+    head = Content.assemble((mark, f"bold {colour}"), "  ", (printable(line.name), "bold"))
     if points and line.maximum:
-        got = "–" if line.verdict is Verdict.ERROR else points_text(line.points)
-        parts[0] = Content.assemble(parts[0], (f"   {got:>3} / {points_text(line.maximum)}", "$secondary"))
+        head = Content.assemble(head, (f"   {points_text(line.points)} of {points_text(line.maximum)}", "$secondary"))
+    parts = [head]
     if line.expected and line.verdict is not Verdict.PASS:
         parts.append(_detail("expected", line.expected))
     if line.found:

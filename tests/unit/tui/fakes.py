@@ -62,11 +62,14 @@ LAB = LabInfo(
 )
 
 LINES = (
-    ResultLine("Symptom", Verdict.PASS, 20, 20, "node01 Ready", "node01 Ready, heartbeat 3 s old"),
-    ResultLine("Evidence", Verdict.PASS, 20, 20, "systemctl status kubelet seen", "seen at 0:41"),
-    ResultLine("Cause", Verdict.PASS, 20, 20, "kubelet, stopped", "kubelet, stopped"),
-    ResultLine("Repair", Verdict.FAIL, 0, 20, "kubelet.service enabled", "kubelet.service is disabled"),
-    ResultLine("Lasting", Verdict.ERROR, 0, 20, "Ready after a reboot", "node01 did not answer within 60 s"),
+    ResultLine("that node01 is NotReady", Verdict.PASS, 10, 10, "seen on any node", "seen at 0:12", "symptom"),
+    ResultLine("that the kubelet is not running", Verdict.PASS, 10, 10, "seen on node01", "seen at 0:41", "evidence"),
+    ResultLine("that it is disabled", Verdict.FAIL, 0, 10, "seen before the repair", "never", "evidence"),
+    ResultLine("component", Verdict.PASS, 12.5, 12.5, "kubelet", "kubelet", "cause"),
+    ResultLine("reason", Verdict.PASS, 12.5, 12.5, "It was stopped", "It was stopped", "cause"),
+    ResultLine("node01 is Ready", Verdict.PASS, 30, 30, "Ready, lease fresh", "Ready, lease 3 s old", "repair"),
+    ResultLine("kubelet.service is enabled", Verdict.FAIL, 0, 7.5, "enabled", "disabled", "lasting"),
+    ResultLine("survives a reboot", Verdict.ERROR, 0, 0, "Ready within 60 s", "SSH did not answer", "lasting"),
 )
 
 
@@ -191,12 +194,12 @@ class FakeRun:
 
     def check(self) -> Sequence[ResultLine]:
         self._called("check")
-        return LINES[:1] + LINES[3:]
+        return LINES[-3:]
 
     def submit(self, answers: dict[str, str]) -> Score:
         self.answers = answers
         self._called("submit")
-        return Score(LINES, 60, 100, False, 252, DEBRIEF)
+        return Score(LINES, 73, 92.5, Verdict.FAIL, 252, 2, DEBRIEF)
 
     def restore(self) -> Iterator[Phase]:
         self._called("restore")

@@ -7,7 +7,7 @@ import pytest
 
 from cka_kubelet.errors import RestoreError
 from cka_kubelet.tui.keys import translate
-from cka_kubelet.tui.protocols import NodeState, Phase, Score
+from cka_kubelet.tui.protocols import NodeState, Phase, Score, Verdict
 from cka_kubelet.tui.state import (
     LabState,
     Outcome,
@@ -53,10 +53,10 @@ def test_node_status_is_kubectls(state: NodeState, word: str) -> None:
 
 
 def test_exit_codes() -> None:
-    score = Score((), 60, 100, False, 1)
+    score = Score((), 60, 100, Verdict.FAIL, 1)
     assert Outcome().exit_code == 130
     assert Outcome(score).exit_code == 1
-    assert Outcome(Score((), 100, 100, True, 1)).exit_code == 0
+    assert Outcome(Score((), 100, 100, Verdict.PASS, 1)).exit_code == 0
     assert Outcome(score, error=RestoreError("x")).exit_code == 8
 
 
