@@ -1,6 +1,6 @@
 """Where nodes come from. Above this, a container, a VM and a pod in a school's cluster are the same: a `Cluster`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +54,6 @@ class Provider(Protocol):
         """A healthy cluster with every node Ready. Raises EnvironmentError_, ProvisionError, NodeError."""
         ...
 
-    def existing(self) -> list[Cluster]:
+    def existing(self) -> Sequence[Cluster]:
         """Clusters of ours that exist now, running or left behind by a crash."""
         ...

@@ -1,0 +1,211 @@
+"""The one place that picks concrete classes and connects them. `cli` calls it; nothing below knows it."""
+
+import json
+import os
+import select
+import signal
+import sys
+import termios
+import time
+import tty
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cka_kubelet import paths
+from cka_kubelet.errors import UsageError
+from cka_kubelet.faults.injection import Target, undo_all
+from cka_kubelet.faults.journal import Journal
+from cka_kubelet.providers.base import Cluster, Progress, Provider
+from cka_kubelet.remote.shell import Terminal
+
+
+@dataclass(frozen=True)
+class LabOptions:
+    """What `cka-kubelet lab` was asked for."""
+
+    name: str
+    play: bool = False
+    exam: bool = False
+    hosts: tuple[str, ...] = ()
+    seed: int = 0
+    keep: bool = False
+    json: bool = False
+
+
+def provider(hosts: Sequence[str]) -> Provider:
+    """Containers of this machine, or the user's own hosts."""
+    if hosts:
+        from cka_kubelet.providers.ssh import SSHProvider
+
+        return SSHProvider(hosts, ask_consent)
+    from cka_kubelet.providers.container import ContainerProvider
+
+    return ContainerProvider()
+
+
+def journal() -> Journal:
+    """Where every pending injection of this user is written down."""
+    return Journal(paths.data_dir() / "journal")
+
+
+def target(cluster: Cluster) -> Target:
+    """A cluster as injections see it."""
+    control_plane = next(name for name, node in cluster.nodes.items() if node.role == "control-plane")
+    return Target(cluster.id, cluster.shell, control_plane)
+
+
+def ask_consent(host: str, fingerprint: str) -> bool:
+    """True only when a person at a terminal types the host's name."""
+    if not sys.stdin.isatty():
+        return False
+    print(f"{host} is not one of our nodes yet (host key {fingerprint}).")
+    print("A lab installs packages there, runs a cluster and breaks things on purpose; all of it is undone afterwards.")
+    return input(f"To allow that, type {host}: ").strip() == host
+
+
+def progress_to_stderr() -> Progress:
+    """One line per phase, with the seconds since the start."""
+    start = time.monotonic()
+
+    def say(phase: str, detail: str) -> None:
+        print(f"{time.monotonic() - start:6.1f} s  {phase:<12}  {detail[:140]}", file=sys.stderr, flush=True)
+
+    return say
+
+
+def list_labs(words: Sequence[str], as_json: bool) -> None:
+    """Print the labs that mention all words."""
+    from cka_kubelet.labspec import catalogue
+
+    found = []
+    for file in catalogue.every():
+        lab = file.lab
+        text = " ".join([lab.name, lab.title, lab.domain, *lab.tags, lab.brief]).lower()
+        if all(word.lower() in text for word in words):
+            found.append(lab)
+    if as_json:
+        keys = ("name", "title", "domain", "tags", "minutes")
+        print(json.dumps([{key: getattr(lab, key) for key in keys} for lab in found], indent=2))
+        return
+    if not found:
+        raise UsageError(f"no lab mentions {' '.join(words)}", "`cka-kubelet labs` lists them all.")
+    width = max(len(lab.name) for lab in found)
+    for lab in found:
+        quick, slow = lab.minutes
+        print(f"{lab.name:<{width}}  {f'{quick}-{slow} min':>9}  {lab.title}")
+
+
+def list_nodes(as_json: bool) -> None:
+    """Print the nodes that exist now, with what is pending on them."""
+    pending = journal().records()
+    rows = []
+    for cluster in provider(()).existing():
+        for name, node in cluster.nodes.items():
+            faults = [record.fault for record in pending if (record.cluster, record.node) == (cluster.id, name)]
+            rows.append({**asdict(node), "cluster": cluster.id, "pending": faults})
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    elif not rows:
+        print("No lab nodes are running. `cka-kubelet lab notready-1` starts some.")
+    for row in rows if not as_json else ():
+        state = f"fault pending: {', '.join(row['pending'])}" if row["pending"] else "clean"
+        print(f"{row['name']:<14} {row['role']:<14} {row['address']:<15} 127.0.0.1:{row['ssh_port']:<6} {state}")
+
+
+def destroy_nodes(images: bool) -> None:
+    """Remove this installation's nodes; the journal of nodes that are no more is dropped too."""
+    from cka_kubelet.providers.container import ContainerProvider
+
+    containers = ContainerProvider()
+    ids = [cluster.id for cluster in containers.existing()]
+    gone = containers.destroy_all(images=images)
+    pending = journal()
+    for cluster_id in {*ids, *(record.cluster for record in pending.records() if not _is_own_host(record.cluster))}:
+        pending.forget_cluster(cluster_id)
+    print("\n".join(f"removed {name}" for name in gone) or "Nothing to remove.")
+
+
+def _is_own_host(cluster_id: str) -> bool:
+    return (paths.data_dir() / "hosts" / f"{cluster_id}.json").exists()
+
+
+def restore(hosts: Sequence[str], as_json: bool) -> int:
+    """Undo every pending injection. Returns the exit code; raises RestoreError when something cannot be undone."""
+    done: list[dict[str, Any]] = []
+    book = journal()
+    clusters = [*provider(()).existing(), *(provider(hosts).existing() if hosts else [])]
+    for cluster in clusters:
+        for record, changed in undo_all(book, target(cluster)):
+            done.append({"node": record.node, "lab": record.lab, "fault": record.fault, "changed": changed})
+    known = {cluster.id for cluster in clusters}
+    for record in book.records():
+        if record.cluster not in known and not _is_own_host(record.cluster):
+            book.restored(record)  # its containers are gone, and the fault with them
+            done.append({"node": record.node, "lab": record.lab, "fault": record.fault, "changed": ["node is gone"]})
+    left = book.records()
+    if as_json:
+        print(json.dumps({"restored": done, "pending": len(left)}, indent=2))
+    for entry in done if not as_json else ():
+        print(
+            f"{entry['node']}: {entry['fault']} ({entry['lab']}) undone: {', '.join(entry['changed']) or 'as it was'}"
+        )
+    if not done and not as_json:
+        print("Nothing is pending.")
+    if left:
+        names = sorted({record.node for record in left})
+        raise UsageError(
+            f"{len(left)} injections are pending on your own hosts ({', '.join(names)})",
+            "Name the hosts: `cka-kubelet restore --host user@address`.",
+        )
+    return 0
+
+
+def doctor(as_json: bool) -> int:
+    """Print the findings. Returns 0 when a lab can run, 4 when something is missing."""
+    from cka_kubelet.providers.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        from rich.console import Console
+        from rich.markup import escape
+
+        console = Console(highlight=False, soft_wrap=True)
+        signs = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "missing": "[red]✗[/]"}
+        for finding in findings:
+            console.print(f"{signs[finding.status]} {finding.name:<17} {escape(finding.found)}")
+            if finding.mend:
+                console.print(f"  {'':<17} [bold]{escape(finding.mend)}[/]")
+    return 4 if any(finding.status == "missing" for finding in findings) else 0
+
+
+def node_shell(node: str) -> int:
+    """Connect this terminal to a node's. Raises UsageError when there is no such node or no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("`nodes shell` needs a terminal", "Run it from one.")
+    clusters = provider(()).existing()
+    if not clusters or node not in clusters[0].nodes:
+        known = ", ".join(clusters[0].nodes) if clusters else "none is running"
+        raise UsageError(f"there is no lab node called {node!r} ({known})", "`cka-kubelet nodes` lists them.")
+    columns, rows = os.get_terminal_size()
+    terminal = clusters[0].shell(node).open_terminal(columns, rows)
+    signal.signal(signal.SIGWINCH, lambda *_: terminal.resize(*os.get_terminal_size()))
+    _connect(terminal)
+    return 0
+
+
+def _connect(terminal: Terminal) -> None:
+    """Carry bytes between this terminal, in raw mode, and the node's until its shell ends."""
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        tty.setraw(sys.stdin)
+        while (output := terminal.read(0.02)) is not None:
+            if output:
+                os.write(sys.stdout.fileno(), output)
+            if select.select([sys.stdin], [], [], 0)[0]:
+                terminal.write(os.read(sys.stdin.fileno(), 4096))
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        terminal.close()
