@@ -171,6 +171,19 @@ def difference(base: Status, wanted: Status) -> Status:
             now = {entry["ip"] for entry in value}
             stale = [e["ip"] for e in base.get(key) or [] if e["ip"] not in now]
             change[key] = [*value, *({"$patch": "delete", "ip": ip} for ip in stale)]
+    if "conditions" in change:
+        change["conditions"] = _conditions(base.get("conditions") or [], wanted["conditions"])
     for key in base.keys() - wanted.keys() - {"resize", "conditions", "resources"}:
         change[key] = None
     return change
+
+
+def _conditions(base: list[Status], wanted: list[Status]) -> list[Status]:
+    """The changed conditions; they merge by `type`, so fields that went away must be said to be null."""
+    before = {c["type"]: c for c in base}
+    result = []
+    for condition in wanted:
+        old = before.get(condition["type"], {})
+        if condition != old:
+            result.append({**condition, **dict.fromkeys(old.keys() - condition.keys())})
+    return result

@@ -102,19 +102,12 @@ class VolumeManager:
         uid, name = objects.uid(pod), volume["name"]
         kind = next((k for k in _PLUGINS if k in volume), "")
         unique = f"kubernetes.io/{_PLUGINS.get(kind, 'unknown')}/{uid}-{name}"
-        until = time.time() + delay
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until)) + f".{int(until % 1 * 1e9):09d}"
-        zone = time.strftime("%z %Z", time.localtime(until))
-        klog.raw(
-            "E",
-            "nestedpendingoperations.go:348",
-            f'Operation for "{{volumeName:{unique} podName:{uid} nodeName:}}" failed. No retries permitted until '
-            f"{stamp} {zone} m=+{time.monotonic() - _BORN + delay:.9f} "
-            f"(durationBeforeRetry {format_duration(delay)}). "
-            f"Error: MountVolume.SetUp failed for volume {q(name)} (UniqueName: {q(unique)}) pod {q(objects.name(pod))} "
-            f"(UID: {q(uid)}) : {text}",
-        )
-        self._events.pod(pod, WARNING, "FailedMount", f"MountVolume.SetUp failed for volume {q(name)} : {text}")
+        problem = f"MountVolume.SetUp failed for volume {q(name)}"
+        retry = f"No retries permitted until {_go_time(delay)} (durationBeforeRetry {format_duration(delay)})"
+        operation = f'Operation for "{{volumeName:{unique} podName:{uid} nodeName:}}" failed.'
+        where = f"(UniqueName: {q(unique)}) pod {q(objects.name(pod))} (UID: {q(uid)})"
+        klog.raw("E", "nestedpendingoperations.go:348", f"{operation} {retry}. Error: {problem} {where} : {text}")
+        self._events.pod(pod, WARNING, "FailedMount", f"{problem} : {text}")
 
     async def _set_up(self, pod: objects.Pod, volume: dict[str, Any]) -> str:
         """Make the volume; its host path. Raises _SetUpError."""
@@ -171,6 +164,14 @@ class VolumeManager:
         for key in [k for k in self._delays if k[0] == uid]:
             del self._delays[key]
         await asyncio.to_thread(remove_volumes, Path(self._settings.pod_dir(uid)) / "volumes")
+
+
+def _go_time(delay: float) -> str:
+    """The moment `delay` seconds from now as Go prints a time, its monotonic reading included."""
+    until = time.time() + delay
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until)) + f".{int(until % 1 * 1e9):09d}"
+    zone = time.strftime("%z %Z", time.localtime(until))
+    return f"{stamp} {zone} m=+{time.monotonic() - _BORN + delay:.9f}"
 
 
 def remove_volumes(volumes: Path) -> None:

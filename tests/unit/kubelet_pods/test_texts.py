@@ -188,3 +188,9 @@ def test_status_patches_hold_only_what_changed() -> None:
         "reason": None,
     }
     assert difference(wanted, wanted) == {}
+
+
+def test_conditions_lose_their_reason_explicitly() -> None:
+    base = {"conditions": [{"type": "Ready", "status": "False", "reason": "x"}, {"type": "Other", "status": "True"}]}
+    wanted = {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Other", "status": "True"}]}
+    assert difference(base, wanted) == {"conditions": [{"type": "Ready", "status": "True", "reason": None}]}
