@@ -114,7 +114,16 @@ class Context:
 
 def main(argv: Sequence[str]) -> int:
     """Run crictl with these words; the exit status."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        status = _main(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output is gone, as in `crictl ps | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    return status
+
+
+def _main(argv: Sequence[str]) -> int:
     try:
         top = flags.parse(
             [*GLOBAL_FLAGS, flags.Flag(("version", "v"), "bool", "")], argv, short=False, environment=dict(os.environ)

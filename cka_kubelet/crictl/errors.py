@@ -1,5 +1,6 @@
 """How a crictl command ends when it does not end well."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,9 +25,11 @@ class ShowHelp(Exception):
 
 @contextmanager
 def wrap(doing: str) -> Iterator[None]:
-    """Put `doing: ` before the text of a failure, as Go's error wrapping does."""
+    """Put `doing: ` before the text of a failure, as Go's error wrapping does. Ctrl-C is a failure too."""
     try:
         yield
+    except asyncio.CancelledError as e:
+        raise Failure(f"{doing}: interrupted: context canceled") from e
     except (Failure, RpcError) as e:
         raise Failure(f"{doing}: {e}") from e
 

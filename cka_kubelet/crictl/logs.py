@@ -1,5 +1,7 @@
 """logs: a container's log file in the CRI format, `RFC3339Nano stdout|stderr F|P text`."""
 
+import asyncio
+import contextlib
 import re
 import sys
 from dataclasses import dataclass
@@ -142,7 +144,8 @@ async def show(context: Context) -> None:
         sys.stderr.buffer,
     )
     follow = runtime if context.get("follow") else None
-    await _read(_path(context, status), context.get("tail"), writer, follow, status.id)
+    with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual end of --follow
+        await _read(_path(context, status), context.get("tail"), writer, follow, status.id)
 
 
 def _path(context: Context, status: pb.ContainerStatus) -> str:

@@ -6,12 +6,14 @@ zlib allows. Format: the SPDY protocol, draft 3.1.
 """
 
 import asyncio
+import os
 import ssl
 import struct
 import zlib
 from urllib.parse import urlsplit
 
 from cka_kubelet.crictl.errors import Failure
+from cka_kubelet.kube.gofmt import quote
 
 _SYN_STREAM, _RST_STREAM, _PING, _GOAWAY = 1, 3, 6, 7
 _FIN = 1
@@ -45,6 +47,7 @@ class Connection:
         self._writer = writer
         self._streams: dict[int, Stream] = {}
         self._next = 1
+        self._over = False
         self._compressor = zlib.compressobj()
 
     @classmethod
@@ -55,8 +58,8 @@ class Connection:
         try:
             reader, writer = await asyncio.open_connection(host, port, ssl=_tls(parts.scheme))
         except OSError as e:
-            reason = (e.strerror or str(e)).lower()
-            raise Failure(f"error sending request: Post {url!r}: dial tcp {host}:{port}: connect: {reason}") from e
+            reason = os.strerror(e.errno).lower() if e.errno else str(e)
+            raise Failure(f"error sending request: Post {quote(url)}: dial tcp {host}:{port}: connect: {reason}") from e
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         lines = (f"POST {target} HTTP/1.1", f"Host: {parts.netloc}", "Connection: Upgrade", "Upgrade: SPDY/3.1")
         head = "\r\n".join((*lines, f"X-Stream-Protocol-Version: {protocol}", "Content-Length: 0", "", ""))
@@ -64,9 +67,11 @@ class Connection:
         try:
             answer = await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as e:
+            writer.close()
             raise Failure("unable to upgrade connection: unexpected EOF") from e
         if answer.split(b" ")[1:2] != [b"101"]:
             body = await reader.read(4096)
+            writer.close()
             raise Failure(f"unable to upgrade connection: {body.decode('utf-8', 'replace').strip()}")
         return cls(reader, writer)
 
@@ -74,6 +79,9 @@ class Connection:
         """Open a stream with these headers."""
         stream_id, self._next = self._next, self._next + 2
         stream = self._streams[stream_id] = Stream(self, stream_id)
+        if self._over:
+            await stream.data.put(None)
+            return stream
         block = struct.pack(">I", len(headers))
         for name, value in headers.items():
             for text in (name.encode(), value.encode()):
@@ -97,6 +105,7 @@ class Connection:
         except (asyncio.IncompleteReadError, OSError):
             return
         finally:
+            self._over = True
             for stream in self._streams.values():
                 await stream.data.put(None)
 

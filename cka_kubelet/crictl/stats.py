@@ -5,6 +5,7 @@ from typing import Any
 
 from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.cri.client import CRIClient
+from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.crictl import jsonform
 from cka_kubelet.crictl.app import Context
 from cka_kubelet.crictl.containers import ID_LENGTH
@@ -31,19 +32,28 @@ async def _show(context: Context, doing: str, fetch: Any, table: Any) -> None:
     if len(context.args) > 1:
         raise ShowHelp
     runtime = await context.runtime()
-    with wrap(doing):
+    if not context.get("watch"):
+        with wrap(doing):
+            return await _sample(context, runtime, fetch, table)
+    try:
         while True:
-            answer = await fetch(context, runtime)
-            if context.get("output") in ("json", "yaml"):
-                jsonform.output_message(answer, context.get("output"))
-            else:
-                old = {s.attributes.id: s for s in answer.stats}
-                await asyncio.sleep(context.get("seconds"))  # the sample's length is what the user asked for
-                new = (await fetch(context, runtime)).stats
-                print(_CLEAR + tabulate(table(context, old, new)), end="", flush=True)
-            if not context.get("watch"):
-                return
             await asyncio.sleep(_WATCH_PAUSE)
+            await _sample(context, runtime, fetch, table)
+    except asyncio.CancelledError:  # Ctrl-C is the usual end of --watch
+        return None
+    except (Failure, RpcError) as e:
+        raise Failure(f"{doing}: {e}") from e
+
+
+async def _sample(context: Context, runtime: CRIClient, fetch: Any, table: Any) -> None:
+    answer = await fetch(context, runtime)
+    if context.get("output") in ("json", "yaml"):
+        return jsonform.output_message(answer, context.get("output"))
+    old = {s.attributes.id: s for s in answer.stats}
+    await asyncio.sleep(context.get("seconds"))  # the sample's length is what the user asked for
+    new = (await fetch(context, runtime)).stats
+    print(_CLEAR + tabulate(table(context, old, new)), end="", flush=True)
+    return None
 
 
 def _id(stats: Any) -> str:

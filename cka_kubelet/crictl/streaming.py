@@ -215,7 +215,8 @@ async def port_forward(context: Context) -> None:
             raise Failure("ID cannot be empty")
         url = await runtime.port_forward(pb.PortForwardRequest(pod_sandbox_id=pod_id))
         connection = await Connection.open(_complete(url), "portforward.k8s.io")
-        await _forward(connection, ports)
+        with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the usual end
+            await _forward(connection, ports)
 
 
 def _ports(text: str) -> tuple[int, int]:
@@ -242,7 +243,7 @@ async def _forward(connection: Connection, ports: list[tuple[int, int]]) -> None
         try:
             server = await asyncio.start_server(handler(remote), "127.0.0.1", local)
         except OSError as e:
-            reason = (e.strerror or "").lower()
+            reason = f"bind: {os.strerror(e.errno or 0).lower()}"
             problem = f"Listeners failed to create with the following errors: [listen tcp4 127.0.0.1:{local}: {reason}]"
             raise Failure(f"unable to listen on any of the requested ports: {problem}") from e
         local = server.sockets[0].getsockname()[1]
