@@ -103,11 +103,11 @@ class Connection:
             return f"read tcp {self._route}: read: {errno_text(error)}"
         if isinstance(error, h11.RemoteProtocolError):
             text = str(error)
-            return (
-                "unexpected EOF"
-                if "closed connection" in text
-                else f"net/http: HTTP/1.x transport connection broken: {text}"
-            )
+            if "ConnectionClosed" in text:  # closed before the answer began
+                return "EOF"
+            if "closed connection" in text:
+                return "unexpected EOF"
+            return f"net/http: HTTP/1.x transport connection broken: {text}"
         return "EOF"
 
 

@@ -18,6 +18,14 @@ _FACTORY = "k8s.io/client-go/informers/factory.go:177"
 _WATCH_SECONDS = (300, 600)
 
 
+_OPENED = 1.0
+"""A watch that breaks sooner than this (seconds) counts as one that could not be opened."""
+
+
+class _WatchError(Exception):
+    """The watch was refused for a reason that waiting does not cure: list again."""
+
+
 class BackOff:
     """0.8 s doubling to 30 s, each with up to as much again at random; starts over after 120 s without use."""
 
@@ -74,6 +82,8 @@ class Reflector:
                 await self._watch()
             except (StatusError, TransportError) as error:
                 self._complain(error)
+            except _WatchError as error:
+                self._log(str(error))
             await self._pause()
 
     async def _pause(self) -> None:
@@ -85,9 +95,12 @@ class Reflector:
             return
         if isinstance(error, TransportError) and error.refused:
             return
+        self._log(f"failed to list {self._type}: {error}")
+
+    def _log(self, problem: str) -> None:
         klog.error(
-            "reflector.go:204", "Failed to watch", err=f"failed to list {self._type}: {error}",
-            logger="UnhandledError", reflector=self._name, type=self._type,
+            "reflector.go:204", "Failed to watch", err=problem, logger="UnhandledError", reflector=self._name,
+            type=self._type,
         )  # fmt: skip
 
     async def _list(self) -> None:
@@ -121,17 +134,18 @@ class Reflector:
                 async for event in self._api.watch(self._path, self._version, timeoutSeconds=seconds, **self._options):
                     self._apply(str(event.get("type")), event.get("object") or {})
             except TransportError as error:
-                if not error.refused and asyncio.get_running_loop().time() - started < 1:
-                    klog.info("reflector.go:579", "Warning: watch ended with error", v=4, err=str(error))
+                if not error.refused and asyncio.get_running_loop().time() - started < _OPENED:
+                    raise _WatchError(str(error)) from error
                 await self._pause()
                 continue
             except StatusError as error:
-                if error.code in (429, 500, 503, 504):
+                if error.code == 429:
                     await self._pause()
                     continue
                 if error.code == 410:
                     self._version = ""
-                return
+                    return
+                raise _WatchError(str(error)) from error
             if asyncio.get_running_loop().time() - started < 1:
                 await self._pause()
 

@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 
 from cka_kubelet.kubelet import configload, flags
+from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.configvalidate import validate, validate_logging
 
 _HEAD = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 
 
-def _load(folder: Path, text: str, *words: str) -> configload.KubeletConfiguration:
+def _load(folder: Path, text: str, *words: str) -> KubeletConfiguration:
     path = folder / "config.yaml"
     path.write_text(text)
     return configload.load(flags.parse([f"--config={path}", *words]))
