@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +111,10 @@ class PodManager:
         except CgroupError as error:
             klog.error("container_manager_linux.go:595", "Failed to create kubepods cgroup", err=error)
         self._make_roots()
-        self._spawn(self.pleg.run(), "pleg")
-        self._spawn(self.statuses.run(), "status")
-        self._spawn(self._rotator.run(), "logrotate")
-        self._spawn(self._sync_loop(), "syncloop")
+        self._spawn(self.pleg.run, "pleg")
+        self._spawn(self.statuses.run, "status")
+        self._spawn(self._rotator.run, "logrotate")
+        self._spawn(self._sync_loop, "syncloop")
         if self.settings.static_pod_path:
             static = StaticPods(
                 self.settings.static_pod_path,
@@ -122,10 +122,10 @@ class PodManager:
                 self.settings.file_check_frequency,
                 self._on_static,
             )
-            self._spawn(static.run(), "static")
+            self._spawn(static.run, "static")
         if self._deps.api is not None:
-            self._spawn(self._watch_api(), "apiserver")
-            self._spawn(self._wake_static_once_registered(), "mirrors")
+            self._spawn(self._watch_api, "apiserver")
+            self._spawn(self._wake_static_once_registered, "mirrors")
 
     def _make_roots(self) -> None:
         settings = self.settings
@@ -137,8 +137,20 @@ class PodManager:
             with contextlib.suppress(OSError):
                 Path(folder).mkdir(mode=mode, parents=True, exist_ok=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._tasks.append(asyncio.create_task(work, name=name))
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self._tasks.append(asyncio.create_task(self._keep_running(work), name=name))
+
+    @staticmethod
+    async def _keep_running(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A defect in one loop is logged and the loop begun again, as upstream's wait.Until does after a panic."""
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                klog.unhandled("runtime.go:290", f"panic: {type(error).__name__}: {error}")
+                await asyncio.sleep(1)
+            else:
+                return
 
     async def stop(self) -> None:
         """End all tasks. Pods are left alone."""

@@ -100,6 +100,9 @@ class PodWorker:
             text, delay = str(error), 1.0
         except (SyncFailed, VolumeError, CgroupError, RpcError, OSError) as error:
             text, delay = str(error), BACK_OFF * (1 + random.random() / 2)  # noqa: S311  # jitter
+        except Exception as error:  # a defect of ours must not leave the pod without its worker
+            klog.unhandled("runtime.go:290", f"panic: {type(error).__name__}: {error}")
+            text, delay = f"{type(error).__name__}: {error}", BACK_OFF
         klog.error(
             "pod_workers.go:1324", "Error syncing pod, skipping", err=text, pod=objects.key(self.pod), podUID=self.uid
         )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import CommandTimedOutError, RpcError
-from cka_kubelet.kube.gofmt import errno_text
+from cka_kubelet.kube.gofmt import errno_text, quote
 from cka_kubelet.kube.httpclient import HTTPClient, TransportError
 
 OUTPUT_LIMIT = 10 * 1024
@@ -36,8 +36,10 @@ async def run(
         spec = probe["tcpSocket"]
         return await tcp(spec.get("host") or pod_ip, port_number(spec.get("port"), container), timeout)
     if probe.get("grpc"):
-        # The handshake alone: a listening server counts as serving until the health protocol is spoken here.
-        return await tcp(pod_ip, int(probe["grpc"]["port"]), timeout)
+        from cka_kubelet.kubelet.probes import grpc  # h2 is loaded anyway; the module only when a pod asks for it
+
+        ok, output = await grpc.check(pod_ip, int(probe["grpc"]["port"]), probe["grpc"].get("service") or "", timeout)
+        return Outcome(ok, output)
     raise ProbeError("missing probe handler")
 
 
@@ -111,4 +113,4 @@ def port_number(port: object, container: dict[str, Any]) -> int:
     for declared in container.get("ports") or []:
         if declared.get("name") == text:
             return int(declared["containerPort"])
-    raise ProbeError(f"couldn't find port: {port!r}".replace("'", '"'))
+    raise ProbeError(f"strconv.Atoi: parsing {quote(text)}: invalid syntax")
