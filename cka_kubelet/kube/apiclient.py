@@ -49,6 +49,15 @@ def status_error(response: HTTPResponse) -> StatusError:
     return StatusError(response.status, reason, message, None)
 
 
+def _parse(body: bytes) -> Object:
+    try:
+        value = json.loads(body) if body else {}
+    except ValueError as error:
+        problem = f"couldn't get version/kind; json parse error: {error}"
+        raise StatusError(500, "InternalError", problem, None) from error
+    return value if isinstance(value, dict) else {}
+
+
 class APIClient:
     """REST verbs. `timeout` in seconds becomes `?timeout=` as client-go does, and limits the whole call."""
 
@@ -70,8 +79,7 @@ class APIClient:
         response = await self.http.request(method, path, body=data, headers=headers, timeout=self.timeout)
         if response.status >= 400:
             raise status_error(response)
-        answer = json.loads(response.body) if response.body else {}
-        return answer if isinstance(answer, dict) else {}
+        return _parse(response.body)
 
     async def get(self, path: str, **options: object) -> Object:
         """One object, or whatever JSON lives at `path`."""
@@ -117,7 +125,7 @@ class APIClient:
             async for line in stream.lines():
                 if not line.strip():
                     continue
-                event = json.loads(line)
+                event = _parse(line)
                 if event.get("type") == "ERROR":
                     status = event.get("object") or {}
                     code = int(status.get("code") or 500)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,16 @@ class Kubelet:
         self._deps.recorder.event(self._deps.node_ref, type_, reason, message)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A loop that dies of a defect ends the kubelet as a panic would; systemd starts it again."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        klog.plain(f"panic: {error}\n\n" + "".join(traceback.format_exception(error)).rstrip())
+        self._deps.fatal(2)
 
     # Life.
 
@@ -193,8 +203,8 @@ class Kubelet:
         self._deps.registered.set()
 
     async def wait(self) -> None:
-        """Until a loop dies, which is a defect: the exception is raised."""
-        await asyncio.gather(*self._tasks)
+        """For ever: a signal or a fatal error ends the process."""
+        await asyncio.Event().wait()
 
     # Runtime.
 

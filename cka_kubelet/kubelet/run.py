@@ -135,7 +135,7 @@ async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str,
     ref: dict[str, Any] = {"kind": "Node", "apiVersion": "v1", "name": node_name}
     deps = Dependencies(
         node_name=node_name,
-        hostname=system.hostname(),
+        hostname=node_name,
         config=config,
         cri=runtime,
         image_cri=images,
