@@ -1,6 +1,7 @@
-"""Nodes as a learner gets them: kubeadm's files, real systemd and containerd, idempotent provisioning, clean removal."""
+"""Nodes as a learner gets them: kubeadm's files, real systemd and containerd, provisioned once, removed cleanly."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -8,6 +9,9 @@ from cka_kubelet.errors import HostKeyError
 from cka_kubelet.providers import identity
 from cka_kubelet.providers.container import ContainerCluster, ContainerProvider, container_name
 from cka_kubelet.providers.engine import find_engine
+from cka_kubelet.provision.pki import NodeName, make_pki
+from cka_kubelet.provision.provisioner import provision_cluster
+from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
 from cka_kubelet.remote.ssh import SSHShell, SSHTarget
 
 
@@ -71,6 +75,16 @@ def test_a_reboot_brings_the_node_back_ready(cluster: ContainerCluster) -> None:
     cluster.reboot("node01")
     assert cluster.shell("node01").run(["systemctl", "show", "-P", "UserspaceTimestampMonotonic"]).text != before
     kubectl(cluster, "wait", "--for=condition=Ready", "node/node01", "--timeout=60s")
+
+
+def test_provisioning_again_takes_no_step(cluster: ContainerCluster) -> None:
+    addresses = {name: node.address for name, node in cluster.nodes.items()}
+    names = [NodeName(name, address) for name, address in addresses.items()]
+    pki = make_pki(names[0], names, SERVICE_IP, datetime.now(UTC))
+    spec = ClusterSpec(cluster.id, node_specs(addresses), pki, *identity.new_ssh_key("root@lab"))
+    shells = {name: cluster.shell(name) for name in cluster.nodes}
+    assert provision_cluster(spec, shells, lambda phase, detail: None) > 0  # another PKI: files change, units restart
+    assert provision_cluster(spec, shells, lambda phase, detail: None) == 0
 
 
 def test_another_host_key_is_refused(cluster: ContainerCluster) -> None:
