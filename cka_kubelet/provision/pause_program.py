@@ -7,7 +7,7 @@ What it does, for both architectures (system call numbers: Linux asm/unistd.h):
     for ever: wait for a signal               pause() on amd64; ppoll(NULL, 0, NULL, NULL) on arm64, without pause()
     stop: exit_group(0)
 
-The file is one ELF header, one PT_LOAD segment (read, execute) and the bytes below. No stack, heap, libc or data is used.
+The file is one ELF header, one PT_LOAD segment (read, execute) and the bytes below; no heap, no libc.
 """
 
 import struct
