@@ -98,6 +98,7 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
             return
         from cka_kubelet.tui.screens.lab import LabScreen
 
+        self.state.nodes = list(self._lab_run.nodes)  # a provider may know them only now
         self.state.started = self.clock.monotonic()
         self._unwind()
         self.switch_screen(LabScreen())

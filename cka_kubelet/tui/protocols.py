@@ -121,7 +121,7 @@ class LabRun(Protocol):
 
     @property
     def nodes(self) -> Sequence[str]:
-        """The names a terminal can be opened on, in the order of the tabs."""
+        """The names a terminal can be opened on, in the order of the tabs. Final when `prepare` has ended."""
         ...
 
     def prepare(self) -> Iterator[Phase]:
