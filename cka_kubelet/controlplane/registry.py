@@ -199,6 +199,10 @@ class Registry:
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
         return self.store.put(kind.storage, obj), False
 
+    def admit_delete(self, kind: Kind, name: str) -> None:
+        """Raise StatusError when this object may not be deleted at all."""
+        self._admission.delete(kind, name)
+
     def _grace(self, kind: Kind, obj: Object, options: Object) -> int:
         if kind.resource != "pods":
             return 0

@@ -1,0 +1,253 @@
+"""Requests for resources, as plain objects: the core that HTTP and the in-process client share."""
+
+import copy
+import json
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+from cka_kubelet.controlplane import events, fields, patch, strategies, subresources, watching
+from cka_kubelet.controlplane.authn import Authenticator
+from cka_kubelet.controlplane.authz import Authorizer
+from cka_kubelet.controlplane.kinds import Kind
+from cka_kubelet.controlplane.registry import Registry, User
+from cka_kubelet.controlplane.requestinfo import Query, RequestInfo, first
+from cka_kubelet.controlplane.tokens import TokenSigner
+from cka_kubelet.kube import apistatus, labels
+
+Object = dict[str, Any]
+
+_STRATEGIC = "application/strategic-merge-patch+json"
+_MERGE = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
+_APPLY = "application/apply-patch+yaml"
+_EITHER = ("port", "targetPort", "maxUnavailable", "maxSurge", "minAvailable")  # IntOrString
+_PATCHES = (_JSON_PATCH, _MERGE, _STRATEGIC, _APPLY, "application/apply-patch+cbor")
+
+
+class Answer(NamedTuple):
+    """HTTP status and object."""
+
+    status: int
+    object: Object
+
+
+class Resources:
+    """The API's verbs on objects. Authorization has happened. Everything raises StatusError."""
+
+    def __init__(
+        self, registry: Registry, authorizer: Authorizer, authenticator: Authenticator, signer: TokenSigner | None
+    ) -> None:
+        self.registry = registry
+        self.authorizer = authorizer
+        self.authenticator = authenticator
+        self.signer = signer
+
+    def call(self, user: User, info: RequestInfo, query: Query, body: Object | list[Any], content_type: str) -> Answer:
+        """Carry out any verb but watch."""
+        kind = _kind(info)
+        if info.subresource:
+            found = subresources.handle(self, user, info, kind, query, body)
+            if found is not None:
+                return Answer(*found)
+        elif info.verb not in kind.verbs:
+            raise apistatus.method_not_allowed(kind.plural, info.verb, kind.group)
+        match info.verb:
+            case "get":
+                return Answer(200, self._out(kind, self.registry.get(kind, info.namespace, info.name)))
+            case "list":
+                return Answer(200, self.list_objects(kind, info, query))
+            case "create":
+                return self._create(user, info, kind, query, _mapping(body))
+            case "update":
+                return self._update(user, info, kind, query, _mapping(body))
+            case "patch":
+                return self._patch(user, info, kind, query, body, content_type)
+            case "delete":
+                return self._delete(info, kind, query, body)
+            case "deletecollection":
+                return self._delete_collection(info, kind, query, body)
+        raise apistatus.method_not_allowed(kind.plural, info.verb, kind.group)
+
+    def list_objects(self, kind: Kind, info: RequestInfo, query: Query) -> Object:
+        """A list object."""
+        label, field = _selectors(kind, query, info.name)
+        items = self.registry.list(kind, info.namespace if kind.namespaced else "", label, field)
+        return {
+            "kind": kind.list_kind,
+            "apiVersion": kind.api_version,
+            "metadata": {"resourceVersion": str(self.registry.store.revision)},
+            "items": [self._out(kind, item) for item in items],
+        }
+
+    def watch(self, info: RequestInfo, query: Query) -> AsyncIterator[Object]:
+        """Watch events. Raises before the first one."""
+        kind = _kind(info)
+        if "watch" not in kind.verbs:
+            raise apistatus.method_not_allowed(kind.plural, info.verb, kind.group)
+        label, field = _selectors(kind, query, info.name)
+        view = watching.Filter(info.namespace if kind.namespaced else "", label, field)
+        found = watching.start(self.registry.store, kind, view, query)
+        return found if kind.resource != "events.events.k8s.io" else _new_events(found)
+
+    def _out(self, kind: Kind, obj: Object) -> Object:
+        return events.to_new(obj) if kind.resource == "events.events.k8s.io" else obj
+
+    def _in(self, kind: Kind, obj: Object) -> Object:
+        return events.to_core(obj) if kind.storage == "events" else obj
+
+    def _create(self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object) -> Answer:
+        _check_kind(kind, body)
+        if kind.verbs == ("create",):
+            return Answer(201, subresources.review(self, user, kind, info, body))
+        obj = self._in(kind, body)
+        stored = subresources.stored_kind(kind)
+        created = self.registry.create(stored, info.namespace, obj, user, dry_run=_dry(query, body))
+        return Answer(201, self._out(kind, created))
+
+    def _update(self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object) -> Answer:
+        _check_kind(kind, body)
+        obj = self._in(kind, body)
+        name = (obj.get("metadata") or {}).get("name", info.name)
+        if name != info.name:
+            text = f"the name of the object ({name}) does not match the name on the URL ({info.name})"
+            raise apistatus.bad_request(text)
+        stored, dry = subresources.stored_kind(kind), _dry(query, body)
+        missing = self.registry.store.get(kind.storage, info.namespace, info.name) is None
+        if missing and kind.resource in strategies.CREATE_ON_UPDATE and not info.subresource:
+            return Answer(201, self._out(kind, self.registry.create(stored, info.namespace, obj, user, dry_run=dry)))
+        changed = self.registry.update(
+            stored, info.namespace, info.name, lambda _: obj, user, subresource=info.subresource, dry_run=dry
+        )
+        return Answer(200, self._out(kind, changed))
+
+    def _patch(
+        self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object | list[Any], content_type: str
+    ) -> Answer:
+        stored, dry = subresources.stored_kind(kind), _dry(query, body)
+        missing = self.registry.store.get(kind.storage, info.namespace, info.name) is None
+        if content_type == _APPLY and missing and not info.subresource:
+            obj = copy.deepcopy(_mapping(body))
+            obj.setdefault("metadata", {})["name"] = info.name
+            return Answer(201, self.registry.create(stored, info.namespace, obj, user, dry_run=dry))
+
+        def change(old: Object) -> Object:
+            source = self._out(kind, old)
+            try:
+                return self._in(kind, _apply(source, body, content_type))
+            except patch.PatchError as error:
+                cause = apistatus.Cause("FieldValueInvalid", str(error), "")
+                raise apistatus.invalid(kind.kind, info.name, [cause], kind.group) from error
+            except (TypeError, AttributeError, KeyError) as error:
+                text = f'patch: Invalid value: "{json.dumps(body)}": {error}'
+                raise apistatus.StatusError(422, "Invalid", f"The request is invalid: {text}") from error
+
+        changed = self.registry.update(
+            stored, info.namespace, info.name, change, user, subresource=info.subresource, dry_run=dry
+        )
+        return Answer(200, self._out(kind, changed))
+
+    def _delete(self, info: RequestInfo, kind: Kind, query: Query, body: object) -> Answer:
+        options = _delete_options(query, body)
+        self.registry.admit_delete(kind, info.name)
+        stored = subresources.stored_kind(kind)
+        obj, gone = self.registry.delete(stored, info.namespace, info.name, options, dry_run=_dry(query, options))
+        if not gone or kind.resource in strategies.RETURNS_DELETED:
+            return Answer(200, self._out(kind, obj))
+        details = {"name": info.name, "group": kind.group, "kind": kind.plural, "uid": obj["metadata"]["uid"]}
+        return Answer(200, apistatus.success({key: value for key, value in details.items() if value}))
+
+    def _delete_collection(self, info: RequestInfo, kind: Kind, query: Query, body: object) -> Answer:
+        options = _delete_options(query, body)
+        found = self.list_objects(kind, info, query)
+        stored = subresources.stored_kind(kind)
+        for item in found["items"]:
+            metadata = item["metadata"]
+            self.registry.admit_delete(kind, metadata["name"])
+            self.registry.delete(stored, metadata.get("namespace", ""), metadata["name"], options)
+        return Answer(200, found)
+
+
+def _apply(source: Object, body: Object | list[Any], content_type: str) -> Object:
+    match content_type:
+        case "application/json-patch+json":
+            result = patch.json_patch(source, body)
+        case "application/merge-patch+json":
+            result = patch.merge(source, body)
+        case "application/strategic-merge-patch+json":
+            result = patch.strategic(source, body)
+        case "application/apply-patch+yaml":
+            result = patch.apply(source, body)
+        case _:
+            raise apistatus.unsupported_media_type(_PATCHES)
+    if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
+        raise patch.PatchError("the patch does not leave an object")
+    _same_types(source, result, "")
+    return result
+
+
+def _same_types(before: Any, after: Any, field: str) -> None:
+    """A patch may not turn a number into a string: upstream's decoder refuses it."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in before.keys() & after.keys():
+            if key not in ("data", "annotations", "labels") and before[key] is not after[key]:
+                _same_types(before[key], after[key], key)
+    elif isinstance(before, int) and not isinstance(before, bool) and isinstance(after, str) and field not in _EITHER:
+        raise TypeError("unrecognized type: int32")
+
+
+async def _new_events(found: AsyncIterator[Object]) -> AsyncIterator[Object]:
+    async for event in found:
+        yield {**event, "object": events.to_new(event["object"])}
+
+
+def _kind(info: RequestInfo) -> Kind:
+    if info.kind is None:
+        raise apistatus.unknown_path()
+    if info.subresource and info.subresource not in info.kind.subresources:
+        raise apistatus.unknown_path()
+    return info.kind
+
+
+def _mapping(body: object) -> Object:
+    if not isinstance(body, dict):
+        raise apistatus.bad_request("the request body must be an object")
+    return body
+
+
+def _check_kind(kind: Kind, body: Object) -> None:
+    got = body.get("kind")
+    if got not in (None, "", kind.kind, "Scale", "Eviction", "Binding", "TokenRequest"):
+        text = f"{kind.plural} in version {kind.version!r} cannot be handled as a {kind.kind}: no kind {got!r} expected"
+        raise apistatus.bad_request(text.replace("'", '"'))
+    version = body.get("apiVersion")
+    if version not in (None, "", kind.api_version) and got == kind.kind:
+        text = f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
+        raise apistatus.bad_request(text)
+
+
+def _selectors(kind: Kind, query: Query, name: str) -> tuple[labels.Selector, tuple[labels.FieldRequirement, ...]]:
+    try:
+        label = labels.parse(first(query, "labelSelector"))
+        field = labels.parse_fields(first(query, "fieldSelector"))
+    except labels.SelectorError as error:
+        raise apistatus.bad_request(str(error)) from error
+    fields.check(kind, field)
+    if name:
+        field = (*field, labels.FieldRequirement("metadata.name", True, name))
+    return label, field
+
+
+def _dry(query: Query, body: object) -> bool:
+    in_body = body.get("dryRun") if isinstance(body, dict) else None
+    return "All" in query.get("dryRun", []) or in_body == ["All"]
+
+
+def _delete_options(query: Query, body: object) -> Object:
+    options: Object = dict(body) if isinstance(body, dict) else {}
+    grace = first(query, "gracePeriodSeconds")
+    if grace:
+        options["gracePeriodSeconds"] = int(grace)
+    policy = first(query, "propagationPolicy")
+    if policy:
+        options["propagationPolicy"] = policy
+    return options
