@@ -5,9 +5,10 @@ import ipaddress
 import os
 import signal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cka_kubelet.clock import SystemClock
+from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import path_error
 from cka_kubelet.kube.quantity import Quantity
@@ -18,6 +19,8 @@ from cka_kubelet.kubelet.events import EventRecorder
 from cka_kubelet.kubelet.flags import ParsedFlags
 from cka_kubelet.kubelet.kubelet import Kubelet
 from cka_kubelet.kubelet.runtimestate import RuntimeState
+
+_ROOT = "/var/lib/kubelet"
 
 
 class Resources(NamedTuple):
@@ -94,16 +97,11 @@ def _create(
     return resources._replace(soft=soft)
 
 
-async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str, serving: tuple[str, str]) -> None:
-    """Start everything; returns only by an exception. Raises StartError."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, exit_now, 0)
-    root_dir = parsed.text("root-dir", "/var/lib/kubelet")
-    clock = SystemClock()
-    startup.announce_version()
-    credentials = startup.load_credentials(parsed, config)
-    startup.check_auth(config, credentials is not None)
+async def _check_runtime(
+    parsed: ParsedFlags, config: KubeletConfiguration, node_name: str, serving: tuple[str, str]
+) -> tuple[CRIClient, CRIClient, str, Resources]:
+    """Runtime and image clients, cgroup driver and resources, once everything is in order. Raises StartError."""
+    root_dir = parsed.text("root-dir", _ROOT)
     runtime, images = await startup.connect_runtime(config)
     driver = await startup.cgroup_driver(config, runtime)
     resources = _resources(config, root_dir)
@@ -113,12 +111,11 @@ async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str,
         containermanager.check_policies(config, resources.reserved_cpu)
     except containermanager.ContainerManagerError as error:
         raise startup.fail(error) from error
-    resources = _create(parsed, config, resources, serving, root_dir)
-    version = await runtime.version()
-    klog.info(
-        "kuberuntime_manager.go:308", "Container runtime initialized", containerRuntime=version.runtime_name,
-        version=version.runtime_version, apiVersion=version.runtime_api_version,
-    )  # fmt: skip
+    return runtime, images, driver, _create(parsed, config, resources, serving, root_dir)
+
+
+def _prepare(config: KubeletConfiguration, root_dir: str) -> None:
+    """OOM score and directories."""
     _oom_score(config)
     try:
         startup.prepare_directories(root_dir, str(config["podLogsDir"]))
@@ -129,10 +126,27 @@ async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str,
             err=path_error("failed to unlink socket file", socket, error),
         )  # fmt: skip
         exit_now(1)
+
+
+async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str, serving: tuple[str, str]) -> None:
+    """Start everything; returns only by an exception. Raises StartError."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, exit_now, 0)
+    startup.announce_version()
+    credentials = startup.load_credentials(parsed, config)
+    startup.check_auth(config, credentials is not None)
+    runtime, images, driver, resources = await _check_runtime(parsed, config, node_name, serving)
+    version = await runtime.version()
+    klog.info(
+        "kuberuntime_manager.go:308", "Container runtime initialized", containerRuntime=version.runtime_name,
+        version=version.runtime_version, apiVersion=version.runtime_api_version,
+    )  # fmt: skip
+    root_dir, clock = parsed.text("root-dir", _ROOT), SystemClock()
+    _prepare(config, root_dir)
     api = credentials.api if credentials is not None else None
-    recorder = EventRecorder(api, clock, node_name)
     node_ips, ip_problem = _node_ips(parsed)
-    ref: dict[str, Any] = {"kind": "Node", "apiVersion": "v1", "name": node_name}
+    left = reserved.allocatable(resources.capacity, resources.reserved)
     deps = Dependencies(
         node_name=node_name,
         hostname=node_name,
@@ -140,21 +154,20 @@ async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str,
         cri=runtime,
         image_cri=images,
         api=api,
-        recorder=recorder,
+        recorder=EventRecorder(api, clock, node_name),
         clock=clock,
         runtime_state=RuntimeState(clock),
         root_dir=root_dir,
         cgroup_driver=driver,
         cgroup_version=system.cgroup_version(),
-        node_ref=ref,
+        node_ref={"kind": "Node", "apiVersion": "v1", "name": node_name},
         fatal=exit_now,
         serving_certificate=serving,
         node_ips=node_ips,
+        allocatable=lambda: left,
         runtime_name=version.runtime_name,
         runtime_version=version.runtime_version,
     )
-    left = reserved.allocatable(resources.capacity, resources.reserved)
-    deps.allocatable = lambda: left
     kubelet = Kubelet(deps, parsed, resources, credentials, ip_problem)
     await kubelet.start()
     sdnotify.notify("READY=1")
