@@ -212,7 +212,7 @@ def _run_node(engine: Engine, name: str, image: str, addresses: Mapping[str, str
         for other, address in addresses.items():
             options += ["--add-host", f"{other}:{address}"]
         try:
-            engine.run("run", *options, *engine.node_options(), image, "/sbin/init", timeout=120)
+            engine.run("run", *options, *engine.node_options(), image, *engine.node_command(), timeout=120)
         except EngineError as err:
             engine.run("rm", "--force", "--volumes", container_name(name), check=False)
             if "in use" not in err.message or attempt == 2:

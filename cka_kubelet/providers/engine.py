@@ -111,6 +111,14 @@ class Engine:
             options += ["--env", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
         return options
 
+    def node_command(self, cgroups: CgroupMode | None = None) -> list[str]:
+        """PID 1 of a node. On cgroup v1 Podman mounts the machine's whole systemd hierarchy over the container's own;
+        unmounted, every node has its own again and none disturbs another's slices."""
+        if (cgroups or cgroup_mode()) == "v2" or self.kind != "podman":
+            return ["/sbin/init"]
+        own = "/sys/fs/cgroup/systemd"
+        return ["sh", "-c", f"umount {own}/release_agent; umount {own}; exec /sbin/init"]
+
 
 def find_engine() -> Engine | None:
     """The engine that answers on this machine, Podman first; None when there is none.

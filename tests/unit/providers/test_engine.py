@@ -34,6 +34,11 @@ def test_legacy_cgroups_are_forced_only_where_they_are_needed() -> None:
     assert "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1" not in podman.node_options("v2")
 
 
+def test_podman_on_cgroup_v1_gets_its_own_systemd_hierarchy_back() -> None:
+    assert Engine("podman", "podman").node_command("v2") == ["/sbin/init"]
+    assert "umount /sys/fs/cgroup/systemd;" in Engine("podman", "podman").node_command("hybrid")[-1]
+
+
 def test_the_chosen_runtime_goes_where_each_engine_wants_it() -> None:
     assert Engine("podman", "podman", runtime="runc").argv("run") == ["podman", "--runtime", "runc", "run"]
     docker = Engine("docker", "docker", runtime="runc")
