@@ -14,7 +14,7 @@ def pod(
         "spec": {
             "restartPolicy": policy,
             "initContainers": init or [],
-            "containers": [{"name": n, "image": "i"} for n in names],
+            "containers": [{"name": n, "image": "i:1"} for n in names],
         },
     }
 
@@ -26,7 +26,7 @@ def container(name: str, state: str = rs.RUNNING, code: int = 0, sandbox: str = 
         state=state,
         exit_code=code,
         sandbox_id=sandbox,
-        hash=objects.container_hash({"name": name, "image": "i"}),
+        hash=objects.container_hash({"name": name, "image": "i:1"}),
         attempt=0,
         finished_at=0,
     )
@@ -53,7 +53,7 @@ def test_a_new_pod_gets_a_sandbox_and_all_containers() -> None:
 
 
 def test_a_new_pod_with_init_containers_starts_only_the_first() -> None:
-    got = plan(pod(init=[{"name": "i", "image": "i"}, {"name": "j", "image": "i"}]), status(sandbox=False))
+    got = plan(pod(init=[{"name": "i", "image": "i:1"}, {"name": "j", "image": "i:1"}]), status(sandbox=False))
     assert (got.start_init, got.start) == (["i"], [])
 
 
@@ -93,28 +93,28 @@ def test_a_changed_image_replaces_the_container() -> None:
 
 
 def test_main_containers_wait_for_init_containers() -> None:
-    spec = pod(init=[{"name": "i", "image": "i"}])
+    spec = pod(init=[{"name": "i", "image": "i:1"}])
     assert plan(spec, status(container("i"))).start == []
     assert plan(spec, status(container("i", rs.EXITED, 0))).start == ["c"]
     assert plan(spec, status(container("i", rs.EXITED, 1))).start_init == ["i"]
 
 
 def test_a_failed_init_container_ends_a_never_restarted_pod() -> None:
-    assert plan(pod("Never", [{"name": "i", "image": "i"}]), status(container("i", rs.EXITED, 1))).kill_pod
+    assert plan(pod("Never", [{"name": "i", "image": "i:1"}]), status(container("i", rs.EXITED, 1))).kill_pod
 
 
 def test_init_containers_of_an_older_sandbox_do_not_count() -> None:
-    spec = pod(init=[{"name": "i", "image": "i"}])
+    spec = pod(init=[{"name": "i", "image": "i:1"}])
     assert plan(spec, status(container("i", rs.EXITED, 0, sandbox="old"))).start_init == ["i"]
 
 
 def test_a_sidecar_must_have_started_before_the_rest() -> None:
-    spec = pod(init=[{"name": "s", "image": "i", "restartPolicy": "Always"}])
+    spec = pod(init=[{"name": "s", "image": "i:1", "restartPolicy": "Always"}])
     assert plan(spec, status(container("s")), started=False).start == []
     assert plan(spec, status(container("s")), started=True).start == ["c"]
 
 
 def test_a_dead_sidecar_is_restarted_beside_running_containers() -> None:
-    spec = pod(init=[{"name": "s", "image": "i", "restartPolicy": "Always"}])
+    spec = pod(init=[{"name": "s", "image": "i:1", "restartPolicy": "Always"}])
     got = plan(spec, status(container("s", rs.EXITED, 1), container("c")))
     assert (got.start_init, got.start, got.kill_pod) == (["s"], [], False)

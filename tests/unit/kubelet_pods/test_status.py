@@ -82,7 +82,7 @@ def test_phases_of_pods_that_are_not_restarted() -> None:
 
 
 def test_failing_init_containers_keep_the_pod_pending() -> None:
-    spec = pod(init=[{"name": "i", "image": "i"}])
+    spec = pod(init=[{"name": "i", "image": "i:1"}])
     crashed = container("i", rs.EXITED, 1)
     crashed.started_at = crashed.finished_at = 1
     got = s.generate(spec, status(crashed), view(failure=("CrashLoopBackOff", "x")))

@@ -1,0 +1,181 @@
+"""Whole syncs against a runtime in memory."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cka_kubelet.cri.errors import RpcError
+from cka_kubelet.kubelet.pods import runtime_status as rs
+from cka_kubelet.kubelet.pods.env import References
+from cka_kubelet.kubelet.pods.events import PodEvents
+from cka_kubelet.kubelet.pods.images import ImageManager
+from cka_kubelet.kubelet.pods.killer import Killer
+from cka_kubelet.kubelet.pods.lifecycle import Hooks
+from cka_kubelet.kubelet.pods.pleg import PLEG
+from cka_kubelet.kubelet.pods.runtime import PodRuntime, SyncFailed
+from cka_kubelet.kubelet.pods.runtime_reader import RuntimeReader
+from cka_kubelet.kubelet.pods.sandboxes import Sandboxes
+from cka_kubelet.kubelet.pods.settings import Settings
+from cka_kubelet.kubelet.pods.starter import Starter, Surroundings
+from tests.unit.kubelet_pods.fake_cri import FakeCRI
+from tests.unit.kubelet_pods.test_actions import pod
+from tests.unit.kubelet_pods.test_probes import Recorder
+
+
+class World:
+    """One pod's runtime with everything real but CRI."""
+
+    def __init__(self, root: Path) -> None:
+        self.clock = [1_795_230_000.0]
+        self.recorder = Recorder()
+        fake: Any = FakeCRI(self.clock)  # Any: the fake is no subclass of the client
+        self.cri = fake
+
+        def now() -> float:
+            return self.clock[0]
+
+        events = PodEvents(self.recorder)
+        settings = Settings(
+            "node01",
+            root_dir=str(root),
+            logs_root=str(root / "log"),
+            container_links=str(root / "links"),
+            resolv_conf="",
+        )
+        hooks = Hooks(self.cri)
+        self.killer = Killer(self.cri, hooks, events)
+
+        def lookup(kind: str, name: str) -> dict[str, Any]:
+            raise LookupError(f'{kind} "{name}" not found')
+
+        async def surround(_pod: dict[str, Any], _container: dict[str, Any], _ips: list[str]) -> Surroundings:
+            return Surroundings(References(lookup, {}, [], [], {}), {}, None)
+
+        images = ImageManager(self.cri, events, now, serialize=True)
+        starter = Starter(self.cri, settings, events, images, hooks, self.killer, surround, 2)
+        self.runtime = PodRuntime(
+            self.cri,
+            events,
+            Sandboxes(self.cri, settings, events, lambda _p: "/kubepods"),
+            starter,
+            self.killer,
+            lambda _i: None,
+            lambda _i: True,
+            now,
+            300,
+        )
+        self.changes: list[tuple[str, set[str]]] = []
+        self.pleg = PLEG(RuntimeReader(self.cri), lambda u, d: self.changes.append((u, d)), now)
+        (root / "pods" / "u").mkdir(parents=True)
+
+    async def status(self) -> rs.PodStatus:
+        await self.pleg.relist()
+        return self.pleg.cache.get("u") or rs.PodStatus("u", "p", "t")
+
+    async def sync(self, spec: dict[str, Any]) -> None:
+        await self.runtime.sync(spec, await self.status())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def test_a_pod_starts_in_order_and_stays(world: World) -> None:
+    await world.sync(pod())
+    assert world.cri.calls == ["RunPodSandbox", "ImageStatus", "CreateContainer", "StartContainer"]
+    assert [m.split(" ", 3)[3] for m in world.recorder.messages] == [
+        'Container image "i:1" already present on machine and can be accessed by the pod',
+        "Container created",
+        "Container started",
+    ]
+    world.cri.calls.clear()
+    await world.sync(pod())
+    assert world.cri.calls == []
+
+
+async def test_a_crash_is_restarted_at_once_then_backed_off(world: World) -> None:
+    await world.sync(pod())
+    world.cri.exit(world.cri.newest(), 3)
+    await world.sync(pod())
+    assert len(world.cri.containers) == 2
+    world.cri.exit(world.cri.newest(), 3)
+    with pytest.raises(SyncFailed) as caught:
+        await world.sync(pod())
+    text = "back-off 10s restarting failed container=c pod=p_t(u)"
+    assert str(caught.value) == f'failed to "StartContainer" for "c" with CrashLoopBackOff: "{text}"'
+    assert world.recorder.messages[-1].endswith("Back-off restarting failed container c in pod p_t(u)")
+    world.clock[0] += 11
+    await world.sync(pod())
+    assert len(world.cri.containers) == 3
+    status = await world.status()
+    assert [c.attempt for c in status.containers] == [2, 1, 0]
+
+
+async def test_a_missing_configmap_keeps_the_container_from_being_created(world: World) -> None:
+    spec = pod()
+    spec["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "absent"}}]
+    with pytest.raises(SyncFailed):
+        await world.sync(spec)
+    failure = world.runtime.start_results["u", "c"]
+    assert failure is not None
+    assert (failure.reason, failure.message) == ("CreateContainerConfigError", 'configmap "absent" not found')
+    assert "CreateContainer" not in world.cri.calls
+
+
+async def test_a_sandbox_that_cannot_be_made_is_told(world: World) -> None:
+    world.cri.fail["RunPodSandbox"] = RpcError("Unknown", "no network")
+    with pytest.raises(SyncFailed) as caught:
+        await world.sync(pod())
+    reason = "rpc error: code = Unknown desc = no network"
+    assert world.recorder.messages == [f"Warning FailedCreatePodSandBox None Failed to create pod sandbox: {reason}"]
+    assert str(caught.value) == (
+        'failed to "CreatePodSandbox" for "p_t(u)" with CreatePodSandboxError: '
+        f'"Failed to create sandbox for pod \\"p_t(u)\\": {reason}"'
+    )
+
+
+async def test_pulls_back_off(world: World) -> None:
+    spec = pod()
+    spec["spec"]["containers"][0].update(image="absent:1", imagePullPolicy="IfNotPresent")
+    world.cri.fail["PullImage"] = RpcError("Unknown", "no route", bare=True)
+    for expected in ("ErrImagePull", "ImagePullBackOff"):
+        with pytest.raises(SyncFailed):
+            await world.sync(spec)
+        failure = world.runtime.start_results["u", "c"]
+        assert failure is not None
+        assert failure.reason == expected
+    assert failure is not None
+    assert failure.message == 'Back-off pulling image "absent:1": ErrImagePull: no route'
+    del world.cri.fail["PullImage"]
+    world.clock[0] += 10
+    await world.sync(spec)
+    assert world.runtime.start_results["u", "c"] is None
+
+
+async def test_stopping_gives_every_container_its_grace(world: World) -> None:
+    await world.sync(pod(names=("a", "b")))
+    failures = await world.killer.pod(pod(names=("a", "b")), await world.status(), 0)
+    assert failures == []
+    assert world.cri.calls[-3:] == ["StopContainer 2", "StopContainer 2", "StopPodSandbox"]
+
+
+async def test_the_pleg_tells_changes_once(world: World) -> None:
+    await world.sync(pod())
+    await world.status()
+    world.changes.clear()
+    await world.status()
+    assert world.changes == []
+    dead = world.cri.newest()
+    world.cri.exit(dead, 1)
+    await world.status()
+    assert world.changes == [("u", {dead})]
+
+
+async def test_an_unhealthy_pleg_says_since_when(world: World) -> None:
+    assert world.pleg.healthy() == "pleg has yet to be successful"
+    await world.status()
+    assert world.pleg.healthy() is None
+    world.clock[0] += 193.5
+    assert world.pleg.healthy() == "pleg was last seen active 3m13.5s ago; threshold is 3m0s"
