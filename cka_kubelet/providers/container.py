@@ -23,7 +23,7 @@ from cka_kubelet.providers.identity import ClusterRecord, NodeRecord
 from cka_kubelet.providers.install import ensure_engine
 from cka_kubelet.providers.readiness import SSH_SECONDS, wait_for_ssh, wait_until_ready
 from cka_kubelet.provision.inputs import inputs_hash
-from cka_kubelet.provision.provisioner import provision_cluster
+from cka_kubelet.provision.provisioner import label_control_plane, provision_cluster
 from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
 from cka_kubelet.remote.ssh import SSHShell, SSHTarget
 
@@ -168,6 +168,7 @@ class ContainerProvider:
         provision_cluster(spec, {name: cluster.shell(name) for name in NODES}, progress)
         progress("nodes", "waiting until both are Ready")
         wait_until_ready(cluster.shell(NODES[0]), NODES, since, self._clock)
+        label_control_plane(cluster.shell(NODES[0]), NODES[0])
         progress("nodes", "keeping them as images for the next labs")
         _commit(engine, key)
         record.save()

@@ -24,7 +24,7 @@ from cka_kubelet.providers.readiness import wait_for_ssh, wait_until_ready
 from cka_kubelet.provision.files import MARKER
 from cka_kubelet.provision.pki import NodeName, make_pki
 from cka_kubelet.provision.plan import enabled_units
-from cka_kubelet.provision.provisioner import provision_cluster, touched_paths
+from cka_kubelet.provision.provisioner import label_control_plane, provision_cluster, touched_paths
 from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
 from cka_kubelet.remote import nodestate
 from cka_kubelet.remote.shell import Shell
@@ -141,6 +141,7 @@ class SSHProvider:
         provision_cluster(spec, {node.name: cluster.shell(node.name) for node in spec.nodes}, progress)
         progress("nodes", "waiting until Ready")
         wait_until_ready(cluster.shell("controlplane"), list(cluster.nodes), since - 60, self._clock)
+        label_control_plane(cluster.shell("controlplane"), spec.control_plane.name)
         return cluster
 
     def existing(self) -> list[SSHCluster]:

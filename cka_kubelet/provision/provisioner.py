@@ -42,6 +42,12 @@ def provision_node(cluster: ClusterSpec, node: NodeSpec, shell: Shell, progress:
     return taken + len(steps)
 
 
+def label_control_plane(shell: Shell, name: str) -> None:
+    """Mark a registered node as `kubeadm init` does; kubelets may not give themselves that role. Idempotent."""
+    labels = ("node-role.kubernetes.io/control-plane=", "node.kubernetes.io/exclude-from-external-load-balancers=")
+    shell.run(["kubectl", "label", "--overwrite", "node", name, *labels])
+
+
 def touched_paths(cluster: ClusterSpec, node: NodeSpec) -> list[str]:
     """Every path of a node that provisioning may write, for capturing them first."""
     return [file.path.rstrip("/") for file in _wanted(cluster, node, None)]
