@@ -42,6 +42,7 @@ class World:
             logs_root=str(root / "log"),
             container_links=str(root / "links"),
             resolv_conf="",
+            cluster_dns=["10.96.0.10"],
         )
         hooks = Hooks(self.cri)
         self.killer = Killer(self.cri, hooks, events)
