@@ -199,7 +199,8 @@ class Kubelet:
         )  # fmt: skip
 
     async def _follow_registration(self, keeper: NodeKeeper) -> None:
-        await keeper.registered.wait()
+        known = keeper.registered if self._deps.config["registerNode"] else self._deps.node_synced
+        await known.wait()
         self._deps.registered.set()
 
     async def wait(self) -> None:
