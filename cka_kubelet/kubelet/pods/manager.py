@@ -260,6 +260,8 @@ class PodManager:
             else:
                 worker.removed = True
                 worker.terminate()
+        elif worker is not None and worker.removed:
+            self._waiting_static[uid] = pod  # the same manifest came back while its pod was being stopped
         elif worker is not None:
             worker.update(pod)
             if worker.finished:
