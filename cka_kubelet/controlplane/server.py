@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from cka_kubelet.controlplane import discovery, requestinfo, tables
+from cka_kubelet.controlplane import discovery, protobuf, requestinfo, tables
 from cka_kubelet.controlplane.authz import Attributes
 from cka_kubelet.controlplane.kinds import Kind
 from cka_kubelet.controlplane.proxy import KubeletProxy
@@ -156,7 +156,12 @@ async def _body(request: Request) -> tuple[Any, str]:
     data = await request.read(_BODY_LIMIT)
     if not data:
         return {}, content_type
-    if content_type in ("application/vnd.kubernetes.protobuf", "application/cbor"):
+    if content_type == "application/vnd.kubernetes.protobuf":
+        try:
+            return protobuf.decode(data), content_type
+        except protobuf.DecodeError as error:
+            raise apistatus.bad_request(str(error)) from error
+    if content_type == "application/cbor":
         raise apistatus.unsupported_media_type(("application/json", "application/yaml"))
     try:
         return json.loads(data), content_type
