@@ -36,7 +36,12 @@ Consent = Callable[[str, str], bool]
 _HOST = re.compile(
     r"(?:(?P<user>[a-z_][a-z0-9_-]*)@)?(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(?::(?P<port>\d{1,5}))?\Z"
 )
-_ADDED = ("/opt/cka-kubelet", "/etc/cka-lab", "/var/lib/cka-control-plane")
+_ADDED = ("/opt/cka-kubelet", "/etc/cka-lab", "/var/lib/cka-control-plane", "/root/.kube/cache")
+_DIRECTORIES = (
+    "/etc/kubernetes/manifests", "/etc/kubernetes/pki", "/etc/kubernetes", "/root/.kube", "/opt/cni/bin", "/opt/cni",
+    "/etc/cni/net.d", "/etc/cni", "/etc/containerd", "/usr/lib/systemd/system/kubelet.service.d",
+)  # fmt: skip
+"""Removed when nothing else is in them."""
 
 
 @dataclass(frozen=True)
@@ -251,13 +256,27 @@ def _take_off(shell: Shell, before: dict[str, Any]) -> list[str]:
     shell.script(_STOP, timeout=120, check=False)
     added = sorted(set(shell.run(["dpkg-query", "-W", "-f", "${Package}\n"]).text.split()) - set(before["packages"]))
     if added:
-        purge = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "-y", "-qq", *added]
+        purge = [
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "SUDO_FORCE_REMOVE=yes",
+            "apt-get",
+            "purge",
+            "-y",
+            "-qq",
+            *added,
+        ]
         result = shell.run(purge, timeout=300, check=False)
         if not result.ok:
             return [f"apt-get purge: {result.stderr.decode('utf-8', 'replace')[-200:]}"]
-    captured = nodestate.Captured(before["paths"], before["units"])
+    there = {unit: state for unit, state in before["units"].items() if state["file"] not in ("", "absent", "not-found")}
+    captured = nodestate.Captured(before["paths"], there)
     _, errors = nodestate.restore(shell, captured)
-    shell.script(f"rm -rf {shlex.join(_ADDED)}; systemctl daemon-reload", check=False)
+    empty = shlex.join(_DIRECTORIES)
+    script = (
+        f"rm -rf {shlex.join(_ADDED)}; rmdir --ignore-fail-on-non-empty {empty} 2>/dev/null; systemctl daemon-reload"
+    )
+    shell.script(script, check=False)
     present = nodestate.capture(shell, list(captured.paths), list(captured.units))
     return [*errors, *nodestate.differences(captured, present)]
 

@@ -96,11 +96,9 @@ def _kubelet(cluster: ClusterSpec, node: NodeSpec, traits: HostTraits) -> Iterat
     yield NodeFile("/usr/lib/systemd/system/kubelet.service", _template("kubelet.service"), restarts=restart)
     drop_in = "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
     yield NodeFile(drop_in, _template("10-kubeadm.conf"), restarts=restart)
-    taints = " --register-with-taints=node-role.kubernetes.io/control-plane:NoSchedule"
-    flags = "" if node.role == "worker" else taints
-    yield NodeFile(
-        "/var/lib/kubelet/kubeadm-flags.env", f'KUBELET_KUBEADM_ARGS="{flags.strip()}"\n'.encode(), restarts=restart
-    )
+    flags = " ".join(_flags(cluster, node))
+    environment = f'KUBELET_KUBEADM_ARGS="{flags}"\n'.encode()
+    yield NodeFile("/var/lib/kubelet/kubeadm-flags.env", environment, restarts=restart)
     cgroup_v1 = "failCgroupV1: false\n" if traits.cgroup_v1 else ""
     config = _template("config.yaml", DNS=DNS_IP, CGROUP_V1=cgroup_v1)
     yield NodeFile("/var/lib/kubelet/config.yaml", config, restarts=restart)
