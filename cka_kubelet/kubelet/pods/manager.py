@@ -255,11 +255,12 @@ class PodManager:
             self._rejected.pop(uid, None)
             if worker is None:
                 self.statuses.forget(uid)
-            elif worker.finished:
-                self._chore(self._cleanup(worker))
-            else:
+            elif not worker.removed:
                 worker.removed = True
-                worker.terminate()
+                if worker.finished:
+                    self._chore(self._cleanup(worker))
+                else:
+                    worker.terminate()
         elif worker is not None and worker.removed:
             self._waiting_static[uid] = pod  # the same manifest came back while its pod was being stopped
         elif worker is not None:
@@ -333,7 +334,6 @@ class PodManager:
     async def _cleanup(self, worker: PodWorker) -> None:
         """The pod is gone from its source: forget it."""
         uid = worker.uid
-        self.workers.pop(uid, None)
         status = self.pleg.cache.get(uid) or rs.empty(worker.pod)
         for container in status.containers:
             self.probes.forget_container(container.id)
@@ -343,6 +343,7 @@ class PodManager:
         self.images.forget(uid)
         self._source.forget(uid)
         self.statuses.forget(uid)
+        self.workers.pop(uid, None)
         if objects.is_static(worker.pod):
             found = self.mirrors.get(objects.full_name(worker.pod))
             if found is not None and uid not in self._static:

@@ -107,7 +107,7 @@ def container_stats(item: Any, started_at: float) -> Stats:
             "majorPageFaults": item.memory.major_page_faults.value,
         },
     }
-    if item.HasField("writable_layer"):
+    if item.HasField("writable_layer") and item.writable_layer.timestamp:
         layer = item.writable_layer
         result["rootfs"] = {
             "time": timestamp(layer.timestamp / 1e9),
