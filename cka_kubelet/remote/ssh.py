@@ -122,7 +122,8 @@ class SSHTerminal(Terminal):
 
     def __init__(self, transport: paramiko.Transport, columns: int, rows: int) -> None:
         self._transport = transport
-        self._channel = transport.open_session(timeout=10)
+        # A small window: what is under way when Ctrl-C is pressed is what one waits for under a flood of output.
+        self._channel = transport.open_session(window_size=131072, max_packet_size=32768, timeout=10)
         self._channel.get_pty("xterm-256color", columns, rows)
         self._channel.invoke_shell()
 
