@@ -158,7 +158,6 @@ class ContainerProvider:
         addresses = {name: str(hosts[index + 1]) for index, name in enumerate(NODES)}
         spec = _new_cluster_spec(f"{identity.installation_id()}-{key}", addresses)
         progress("nodes", "booting controlplane and node01")
-        since = self._clock.now()
         ports = _run_nodes(engine, dict.fromkeys(NODES, base), addresses)
         nodes = {name: _identify(engine, name, addresses[name], self._clock) for name in NODES}
         record = ClusterRecord(key, subnet, engine.runtime, _expiry(spec), nodes)
@@ -167,7 +166,7 @@ class ContainerProvider:
             wait_for_ssh(cluster.shell(name), self._clock)
         provision_cluster(spec, {name: cluster.shell(name) for name in NODES}, progress)
         progress("nodes", "waiting until both are Ready")
-        wait_until_ready(cluster.shell(NODES[0]), NODES, since, self._clock)
+        wait_until_ready(cluster.shell(NODES[0]), NODES, None, self._clock)
         label_control_plane(cluster.shell(NODES[0]), NODES[0])
         progress("nodes", "keeping them as images for the next labs")
         _commit(engine, key)

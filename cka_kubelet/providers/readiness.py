@@ -34,10 +34,11 @@ def wait_for_ssh(shell: Shell, clock: Clock, seconds: float = SSH_SECONDS) -> No
         raise reason[0]
 
 
-def wait_until_ready(shell: Shell, names: Sequence[str], since: float, clock: Clock) -> None:
+def wait_until_ready(shell: Shell, names: Sequence[str], since: float | None, clock: Clock) -> None:
     """Until every node is Ready and has renewed its lease after `since` (epoch seconds).
 
-    A committed image holds the Ready of the day it was made, so only a fresh lease counts. Raises ProvisionError.
+    A committed image holds the Ready of the day it was made, so only a fresh lease counts. Nodes that have just
+    registered (`since` None) have no lease for their first ten seconds, as upstream's. Raises ProvisionError.
     """
     said = ""
 
@@ -55,7 +56,7 @@ def wait_until_ready(shell: Shell, names: Sequence[str], since: float, clock: Cl
         )
 
 
-def all_ready(text: str, names: Sequence[str], since: float) -> bool:
+def all_ready(text: str, names: Sequence[str], since: float | None) -> bool:
     """Whether the query's output shows every node Ready with a lease renewed after `since`."""
     ready, fresh = set(), set()
     for line in text.splitlines():
@@ -65,9 +66,9 @@ def all_ready(text: str, names: Sequence[str], since: float) -> bool:
         kind, name, value = words
         if kind == "node" and value == "True":
             ready.add(name)
-        elif kind == "lease" and _renewed(value) >= since:
+        elif kind == "lease" and since is not None and _renewed(value) >= since:
             fresh.add(name)
-    return set(names) <= ready & fresh
+    return set(names) <= (ready if since is None else ready & fresh)
 
 
 def _renewed(value: str) -> float:

@@ -141,11 +141,10 @@ class SSHProvider:
         if record is None:
             record = self._record(shells, keys, progress)
         cluster = SSHCluster(self._hosts, record, shells, self._clock)
-        since = self._clock.now()
         spec = _spec(record)
         provision_cluster(spec, {node.name: cluster.shell(node.name) for node in spec.nodes}, progress)
         progress("nodes", "waiting until Ready")
-        wait_until_ready(cluster.shell("controlplane"), list(cluster.nodes), since - 60, self._clock)
+        wait_until_ready(cluster.shell("controlplane"), list(cluster.nodes), None, self._clock)
         label_control_plane(cluster.shell("controlplane"), spec.control_plane.name)
         return cluster
 

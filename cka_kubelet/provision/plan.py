@@ -51,16 +51,20 @@ def install_steps(facts: Facts, files: Sequence[NodeFile]) -> list[Step]:
     return steps
 
 
-def unit_steps(facts: Facts, files: Sequence[NodeFile], units: Sequence[str]) -> list[Step]:
+def unit_steps(facts: Facts, files: Sequence[NodeFile], units: Sequence[str], server: str) -> list[Step]:
     """Units enabled, and (re)started where they do not run or run with old files; in the order of `units`."""
     off = [unit for unit in units if facts.units.get(unit) != "enabled"]
     steps = [Step(f"enable {', '.join(off)}", ("systemctl", "enable", "--quiet", *off))] if off else []
     stale = {unit for file in _changed(facts, files) for unit in file.restarts}
-    return steps + [
-        Step(f"start {unit}", ("systemctl", "restart", unit), timeout=90)
-        for unit in units
-        if (unit in stale or unit not in facts.active) and not (unit == "preload-images" and IMPORTED in facts.files)
-    ]
+    for unit in units:
+        if (unit in stale or unit not in facts.active) and not (unit == "preload-images" and IMPORTED in facts.files):
+            if unit == "kubelet":  # else its first attempts fail and it waits longer and longer between the next
+                steps.append(Step("wait for the API server", ("sh", "-c", _API_ANSWERS, "sh", server), timeout=60))
+            steps.append(Step(f"start {unit}", ("systemctl", "restart", unit), timeout=90))
+    return steps
+
+
+_API_ANSWERS = 'until curl -fsk -m 2 "$1/readyz" >/dev/null; do sleep 0.1; done'
 
 
 def _changed(facts: Facts, files: Sequence[NodeFile]) -> list[NodeFile]:

@@ -36,7 +36,7 @@ def provision_node(cluster: ClusterSpec, node: NodeSpec, shell: Shell, progress:
     if IMAGES not in facts.files:
         _put_images(shell, facts, progress)
         taken += 1
-    steps = unit_steps(facts, wanted, units)
+    steps = unit_steps(facts, wanted, units, cluster.server)
     for step in steps:
         _apply(step, shell, progress)
     return taken + len(steps)

@@ -59,13 +59,13 @@ def test_a_finished_node_needs_no_step(cluster: ClusterSpec, index: int) -> None
     files, units = wanted(cluster, index), enabled_units(index == 0)
     facts = finished(files, units)
     assert install_steps(facts, files) == []
-    assert unit_steps(facts, files, units) == []
+    assert unit_steps(facts, files, units, cluster.server) == []
 
 
 def test_a_bare_host_needs_everything_once(cluster: ClusterSpec) -> None:
     files, units = wanted(cluster, 1), enabled_units(control_plane=False)
     bare = Facts(TRAITS, "debian", frozenset(node_packages.BOOT), {}, {}, frozenset())
-    said = [step.says for step in (*install_steps(bare, files), *unit_steps(bare, files, units))]
+    said = [step.says for step in (*install_steps(bare, files), *unit_steps(bare, files, units, cluster.server))]
     assert said[0].startswith("packages: ")
     assert "start kubelet" in said
     assert len(said) == len(set(said))
@@ -76,7 +76,10 @@ def test_a_changed_config_restarts_the_kubelet_and_nothing_else(cluster: Cluster
     facts = finished(files, units)
     facts.files["/var/lib/kubelet/config.yaml"] = ("file", 0o644, "other")
     assert [step.says for step in install_steps(facts, files)] == ["1 files"]
-    assert [step.says for step in unit_steps(facts, files, units)] == ["start kubelet"]
+    assert [step.says for step in unit_steps(facts, files, units, cluster.server)] == [
+        "wait for the API server",
+        "start kubelet",
+    ]
 
 
 def test_a_wrong_mode_counts_as_changed(cluster: ClusterSpec) -> None:
