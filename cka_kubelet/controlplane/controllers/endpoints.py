@@ -1,0 +1,111 @@
+"""Endpoints and EndpointSlices of services with a selector."""
+
+import hashlib
+from typing import Any
+
+from cka_kubelet.controlplane.client import Client
+from cka_kubelet.controlplane.controllers import workloads
+from cka_kubelet.controlplane.controllers.informer import Informer, key_of
+from cka_kubelet.kube.apistatus import StatusError
+
+Object = dict[str, Any]
+
+_SERVICE = "kubernetes.io/service-name"
+_MANAGED = "endpointslice.kubernetes.io/managed-by"
+
+
+class Endpoints:
+    """Writes who answers for a service."""
+
+    def __init__(self, client: Client, services: Informer, pods: Informer) -> None:
+        self._client = client
+        self._services = services
+        self._pods = pods
+
+    async def sync(self) -> None:
+        """Every service once."""
+        for (namespace, name), service in list(self._services.items.items()):
+            selector = (service.get("spec") or {}).get("selector")
+            if not selector:
+                continue
+            pods = [pod for pod in self._pods.items.values() if _backs(pod, namespace, selector)]
+            pods.sort(key=key_of)
+            await self._write(namespace, name, service, pods)
+
+    async def _write(self, namespace: str, name: str, service: Object, pods: list[Object]) -> None:
+        ports = [_port(port, pods) for port in service["spec"].get("ports") or ()]
+        known = [port for port in ports if port is not None]
+        ready = [pod for pod in pods if workloads.is_ready(pod)]
+        others = [pod for pod in pods if not workloads.is_ready(pod)]
+        subset: Object = {"ports": known}
+        if ready:
+            subset["addresses"] = [_address(pod) for pod in ready]
+        if others:
+            subset["notReadyAddresses"] = [_address(pod) for pod in others]
+        endpoints = {"metadata": {"name": name, "namespace": namespace}, "subsets": [subset] if pods else []}
+        await self._put(f"/api/v1/namespaces/{namespace}/endpoints", endpoints, "subsets")
+        suffix = hashlib.sha256(service["metadata"]["uid"].encode()).hexdigest()[:5]
+        labels = {_SERVICE: name, _MANAGED: "endpointslice-controller.k8s.io"}
+        entries = [
+            {
+                "addresses": [pod["status"]["podIP"]],
+                "conditions": {"ready": pod in ready, "serving": pod in ready, "terminating": False},
+                "nodeName": pod["spec"].get("nodeName"),
+                "targetRef": _target(pod),
+            }
+            for pod in pods
+        ]
+        slice_ = {
+            "metadata": {
+                "name": f"{name}-{suffix}",
+                "namespace": namespace,
+                "labels": labels,
+                "ownerReferences": [workloads.owner_reference(service)],
+            },
+            "addressType": "IPv4",
+            "endpoints": entries,
+            "ports": known,
+        }
+        await self._put(
+            f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices", slice_, "endpoints", "ports"
+        )
+
+    async def _put(self, path: str, obj: Object, *keys: str) -> None:
+        name = obj["metadata"]["name"]
+        try:
+            old = await self._client.get(f"{path}/{name}")
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            await self._client.create(path, obj)
+            return
+        if any((old.get(key) or []) != (obj.get(key) or []) for key in keys):
+            await self._client.update(f"{path}/{name}", {**old, **{key: obj[key] for key in keys}})
+
+
+def _backs(pod: Object, namespace: str, selector: Object) -> bool:
+    labels = pod["metadata"].get("labels") or {}
+    matching = all(labels.get(key) == value for key, value in selector.items())
+    address = (pod.get("status") or {}).get("podIP")
+    return bool(matching and address and pod["metadata"]["namespace"] == namespace and workloads.is_active(pod))
+
+
+def _port(port: Object, pods: list[Object]) -> Object | None:
+    target = port.get("targetPort", port.get("port"))
+    if isinstance(target, str):
+        containers = [item for pod in pods for item in pod["spec"].get("containers") or ()]
+        named = (entry for item in containers for entry in item.get("ports") or () if entry.get("name") == target)
+        target = next((entry.get("containerPort") for entry in named), None)
+    if target is None:
+        return None
+    result = {"port": target, "protocol": port.get("protocol", "TCP")}
+    return {"name": port["name"], **result} if port.get("name") else result
+
+
+def _target(pod: Object) -> Object:
+    metadata = pod["metadata"]
+    return {"kind": "Pod", "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
+
+
+def _address(pod: Object) -> Object:
+    return {"ip": pod["status"]["podIP"], "nodeName": pod["spec"].get("nodeName"), "targetRef": _target(pod)}

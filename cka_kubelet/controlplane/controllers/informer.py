@@ -1,0 +1,120 @@
+"""Caches and loops that controllers are made of."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from cka_kubelet.controlplane.client import Client
+from cka_kubelet.kube import klog
+from cka_kubelet.kube.apistatus import StatusError
+from cka_kubelet.kube.httpclient import TransportError
+
+Object = dict[str, Any]
+Key = tuple[str, str]
+Handler = Callable[[Object | None, Object | None], None]
+
+APIError = (StatusError, TransportError)
+_RETRY_SECONDS = 1.0
+
+
+def key_of(obj: Object) -> Key:
+    """Namespace and name."""
+    metadata = obj["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+class Informer:
+    """A cache of one resource, kept up to date by list and watch. `items` must not be changed."""
+
+    def __init__(self, client: Client, path: str) -> None:
+        self._client = client
+        self._path = path
+        self._handlers: list[Handler] = []
+        self.items: dict[Key, Object] = {}
+        self.synced = asyncio.Event()
+
+    def on_change(self, handler: Handler) -> None:
+        """Call `handler(old, new)` for every change; None stands for absent."""
+        self._handlers.append(handler)
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """An object from the cache."""
+        return self.items.get((namespace, name))
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        while True:
+            try:
+                await self._list_and_watch()
+            except StatusError as error:
+                if error.code != 410:
+                    klog.error("reflector.go:204", "Failed to watch", err=error, reflector=self._path)
+                    await asyncio.sleep(_RETRY_SECONDS)
+            except TransportError as error:
+                klog.error("reflector.go:204", "Failed to watch", err=error, reflector=self._path)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _list_and_watch(self) -> None:
+        found = await self._client.list(self._path)
+        fresh = {key_of(item): item for item in found["items"]}
+        for key in [key for key in self.items if key not in fresh]:
+            self._set(key, None)
+        for key, item in fresh.items():
+            if self.items.get(key) != item:
+                self._set(key, item)
+        self.synced.set()
+        revision = str(found["metadata"]["resourceVersion"])
+        while True:
+            async for event in self._client.watch(self._path, revision):
+                obj = event["object"]
+                revision = obj["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    self._set(key_of(obj), None if event["type"] == "DELETED" else obj)
+
+    def _set(self, key: Key, obj: Object | None) -> None:
+        old = self.items.get(key)
+        if obj is None:
+            self.items.pop(key, None)
+        else:
+            self.items[key] = obj
+        for handler in self._handlers:
+            handler(old, obj)
+
+
+class Loop:
+    """Runs `sync` when kicked, and after the seconds that it returned at the latest. One run at a time.
+
+    `sync` gives the seconds until it wants to run again (None: only when kicked). API errors are retried.
+    """
+
+    def __init__(self, name: str, sync: Callable[[], Awaitable[float | None]]) -> None:
+        self._name = name
+        self._sync = sync
+        self._kicked = asyncio.Event()
+        self._kicked.set()
+
+    def kick(self, *_: object) -> None:
+        """Ask for a run."""
+        self._kicked.set()
+
+    async def run(self, *informers: Informer) -> None:
+        """Run until cancelled, once the informers have their first list."""
+        for informer in informers:
+            informer.on_change(self.kick)
+            await informer.synced.wait()
+        while True:
+            self._kicked.clear()
+            try:
+                wait = await self._sync()
+            except StatusError as error:
+                wait = 0.05 if error.code == 409 else _RETRY_SECONDS
+                if error.code not in (404, 409):
+                    klog.error("controller.go:158", "Sync failed", err=error, controller=self._name)
+            except TransportError as error:
+                wait = _RETRY_SECONDS
+                klog.error("controller.go:158", "Sync failed", err=error, controller=self._name)
+            try:
+                async with asyncio.timeout(wait):
+                    await self._kicked.wait()
+            except TimeoutError:
+                continue

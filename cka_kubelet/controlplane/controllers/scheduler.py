@@ -1,0 +1,114 @@
+"""The scheduler: binds pods that have no node, says why when it cannot, tries again when something changes."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cka_kubelet.controlplane.client import STRATEGIC_MERGE, Client
+from cka_kubelet.controlplane.controllers import scheduling
+from cka_kubelet.controlplane.controllers.informer import APIError, Informer, Key
+from cka_kubelet.controlplane.controllers.recorder import Recorder
+from cka_kubelet.controlplane.registry import timestamp
+from cka_kubelet.kube import klog
+
+Object = dict[str, Any]
+
+_NAME = "default-scheduler"
+_AGAIN_SECONDS = 300.0  # upstream moves pods out of its unschedulable queue after five minutes
+
+
+class Scheduler:
+    """One pass over the pods that wait, oldest and most important first."""
+
+    def __init__(self, client: Client, nodes: Informer, pods: Informer, now: Callable[[], float] = time.time) -> None:
+        self._client = client
+        self._nodes = nodes
+        self._pods = pods
+        self._now = now
+        self._recorder = Recorder(client, _NAME, now)
+        self._told: dict[Key, tuple[str, float]] = {}
+        self._assumed: dict[Key, str] = {}
+
+    async def sync(self) -> float | None:
+        """Schedule what can be scheduled; seconds until the next try."""
+        waiting = [(key, pod) for key, pod in self._pods.items.items() if _waits(pod) and key not in self._assumed]
+        waiting.sort(key=lambda item: (-int((item[1]["spec"]).get("priority", 0)), _created(item[1]), item[0]))
+        for key, pod in waiting:
+            await self._one(key, pod)
+        present = {key for key, pod in self._pods.items.items() if _waits(pod)}
+        self._told = {key: told for key, told in self._told.items() if key in present}
+        self._assumed = {key: node for key, node in self._assumed.items() if key in present}
+        return _AGAIN_SECONDS if self._told else None
+
+    def _by_node(self) -> dict[str, list[Object]]:
+        found: dict[str, list[Object]] = {}
+        for key, pod in self._pods.items.items():
+            node = (pod.get("spec") or {}).get("nodeName") or self._assumed.get(key)
+            if node:
+                found.setdefault(node, []).append(pod)
+        return found
+
+    async def _one(self, key: Key, pod: Object) -> None:
+        by_node, reasons, fitting = self._by_node(), {}, []
+        for (_, name), node in sorted(self._nodes.items.items()):
+            on_node = by_node.get(name, [])
+            against = scheduling.reasons_against(pod, node, on_node)
+            if against:
+                reasons[name] = against
+            else:
+                fitting.append((-scheduling.score(pod, node, on_node), name))
+        if fitting:
+            await self._bind(key, pod, min(fitting)[1])
+        else:
+            await self._refuse(key, pod, scheduling.failure_message(reasons))
+
+    async def _bind(self, key: Key, pod: Object, node: str) -> None:
+        namespace, name = key
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": name, "namespace": namespace, "uid": pod["metadata"]["uid"]},
+            "target": {"kind": "Node", "name": node},
+        }
+        try:
+            await self._client.create(f"/api/v1/namespaces/{namespace}/pods/{name}/binding", binding)
+        except APIError as error:
+            klog.error("schedule_one.go:1074", "Failed to bind pod", err=error, pod=f"{namespace}/{name}")
+            return
+        self._assumed[key] = node
+        message = f"Successfully assigned {namespace}/{name} to {node}"
+        await self._recorder.event(pod, "Pod", "Scheduled", message)
+
+    async def _refuse(self, key: Key, pod: Object, message: str) -> None:
+        told, when = self._told.get(key, ("", 0.0))
+        now = self._now()
+        if told == message and now - when < _AGAIN_SECONDS - 1:
+            return
+        self._told[key] = (message, now)
+        namespace, name = key
+        await self._recorder.event(pod, "Pod", "FailedScheduling", message, warning=True)
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastProbeTime": None,
+            "lastTransitionTime": timestamp(now),
+        }
+        patch = {"status": {"conditions": [condition]}}
+        try:
+            await self._client.patch(f"/api/v1/namespaces/{namespace}/pods/{name}/status", patch, STRATEGIC_MERGE)
+        except APIError as error:
+            klog.error("schedule_one.go:1138", "Error updating pod", err=error, pod=f"{namespace}/{name}")
+
+
+def _waits(pod: Object) -> bool:
+    spec, metadata = pod.get("spec") or {}, pod["metadata"]
+    ours = spec.get("schedulerName", _NAME) == _NAME
+    return (
+        ours and not spec.get("nodeName") and not metadata.get("deletionTimestamp") and not spec.get("schedulingGates")
+    )
+
+
+def _created(pod: Object) -> str:
+    return str(pod["metadata"].get("creationTimestamp", ""))
