@@ -1,0 +1,252 @@
+"""One lab run, from a healthy cluster to a broken one, through the learner's hands, to a restored one."""
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cka_kubelet import paths
+from cka_kubelet.clock import Clock, wait_until
+from cka_kubelet.engine.recorded import RecordedTerminal
+from cka_kubelet.errors import LabError, LabStartError
+from cka_kubelet.faults.injection import Target, inject, undo_all
+from cka_kubelet.faults.journal import Journal
+from cka_kubelet.faults.loader import load
+from cka_kubelet.labspec.loader import LabFile
+from cka_kubelet.labspec.model import Check, Evidence, Hint, Lab, SurvivesReboot, Unchanged
+from cka_kubelet.providers.base import Cluster, Progress
+from cka_kubelet.remote import nodestate
+from cka_kubelet.scoring import checks, grading
+from cka_kubelet.scoring.checks import Surroundings
+from cka_kubelet.scoring.result import Line, Score, Verdict, outcome
+from cka_kubelet.scoring.witness import ApiWitness, NodeFacts
+from cka_kubelet.sessions.recorder import Recorder, Rule
+from cka_kubelet.sessions.store import Store
+
+_NEVER = float("inf")
+
+
+class LabRun:
+    """One run of one lab on one cluster. Thread-safe where the app needs it; knows nothing of any screen.
+
+    Order: `prepare`, then any of `open_terminal`, `node_states`, `hint`, `check`, then `submit`, then `restore`.
+    `restore` may come at any time and more than once.
+    """
+
+    def __init__(
+        self,
+        file: LabFile,
+        cluster: Cluster,
+        *,
+        journal: Journal,
+        store: Store,
+        clock: Clock,
+        seed: int = 0,
+        exam: bool = False,
+        fault_folder: Path | None = None,
+    ) -> None:
+        self.file = file
+        self.lab: Lab = file.lab
+        self.cluster = cluster
+        self.exam = exam
+        self.recorder = Recorder(clock.now)
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._seed = seed
+        self._faults = load((fault.use for fault in self.lab.faults), fault_folder or paths.data_dir() / "faults")
+        _require_nodes(file, cluster)
+        self._target = target_of(cluster)
+        self._api = ApiWitness(cluster.shell(self._target.control_plane))
+        self._before: dict[str, dict[str, str]] = {}
+        self._faulty: dict[str, frozenset[str]] = {}
+        self._rules: list[tuple[Evidence, Rule]] = []
+        self._run = 0
+        self._handed_over = 0.0
+        self._hints = 0
+        self._lock = threading.Lock()
+
+    # -- before the learner
+
+    def prepare(self, progress: Progress) -> None:
+        """Baseline, injection, symptom. Raises LabError; then everything that was done is undone again."""
+        self._run = self._store.begin(self.lab.name, self.cluster.id, self._seed, self.exam, self._clock.now())
+        progress("baseline", "checking the healthy cluster")
+        self._require_baseline()
+        self._remember_files()
+        try:
+            self._inject(progress)
+            self._await_symptom(progress)
+        except BaseException:
+            undo_all(self._journal, self._target)
+            raise
+        for rule in (grading.symptom_rule(self.lab), *self.lab.evidence):
+            self._rules.append((rule, self.recorder.watch(rule.saw, rule.ran, rule.on)))
+        self._handed_over = self._clock.now()
+        self._store.handed_over(self._run, self._handed_over)
+
+    def _require_baseline(self) -> None:
+        around = self._around()
+        for check in self.lab.baseline:
+            line = checks.run(check, "baseline", around)
+            if line.verdict is not Verdict.PASS:
+                raise LabStartError(
+                    f"the cluster is not healthy, so nothing was broken: {line.name}: {line.found}",
+                    "`cka-kubelet nodes destroy` and the lab again gives fresh nodes.",
+                )
+
+    def _remember_files(self) -> None:
+        for node, roots in _watched(self.lab.lasting).items():
+            self._before[node] = nodestate.manifest(self.cluster.shell(node), sorted(roots))
+
+    def _inject(self, progress: Progress) -> None:
+        for use in self.lab.faults:
+            progress("fault", f"something happens to {use.on}")
+            record = inject(
+                self._journal,
+                self._target,
+                self.lab.name,
+                self._faults[use.use],
+                use.on,
+                use.parameters,
+                seed=self._seed,
+                now=self._clock.now(),
+            )
+            touched = frozenset(record.before.paths) if record.before else frozenset()
+            self._faulty[use.on] = self._faulty.get(use.on, frozenset()) | touched
+
+    def _await_symptom(self, progress: Progress) -> None:
+        """Until the API server shows the symptom. Raises LabStartError past its deadline.
+
+        A silent kubelet is noticed after the controller's grace period; ageing its lease spares that wait. A kubelet
+        that still talks is left alone: it says itself what is wrong.
+        """
+        symptom = self.lab.symptom
+        progress("symptom", f"waiting until the cluster notices (at most {symptom.within} s)")
+        injected = self._api.snapshot().now
+        found = NodeFacts(symptom.node)
+
+        def shows() -> bool:
+            nonlocal found
+            if symptom.ready == "Unknown":
+                self._api.age_lease(symptom.node, injected)
+            found = self._api.snapshot().node(symptom.node)
+            return found.ready == symptom.ready and _matches(symptom.message, found.message)
+
+        if not wait_until(shows, symptom.within, self._clock, every=0.2):
+            raise LabStartError(
+                f"the symptom did not show within {symptom.within} s: {symptom.node} is Ready={found.ready} "
+                f"({found.reason}: {found.message[:200]}); the fault was taken out again",
+                "Try again; if it stays so, `cka-kubelet nodes destroy` gives fresh nodes.",
+            )
+
+    # -- the learner's time
+
+    def open_terminal(self, node: str, columns: int = 80, rows: int = 24) -> RecordedTerminal:
+        """A login shell on a node; every byte it prints is evidence."""
+        return RecordedTerminal(self.cluster.shell(node).open_terminal(columns, rows), self.recorder.stream(node))
+
+    def node_states(self) -> list[NodeFacts]:
+        """What the API server says of the cluster's nodes now."""
+        snapshot = self._api.snapshot()
+        return [snapshot.node(name) for name in self.cluster.nodes]
+
+    def hint(self) -> Hint:
+        """The next hint; its price is taken. Raises IndexError when there are no more."""
+        with self._lock:
+            given = self.lab.hints[self._hints]
+            self._hints += 1
+        self._store.hinted(self._run)
+        return given
+
+    def check(self) -> list[Line]:
+        """Where the repair stands, looked at once, without points and without an end."""
+        around = self._around(patience=2.0)
+        return [checks.run(check, "repair", around) for check in self.lab.repair]
+
+    def submit(self, answers: Mapping[str, str]) -> Score:
+        """Grade the run. `answers`: component, file and reason, by key. The node is rebooted if the lab says so."""
+        now = self._clock.now()
+        around = self._around()
+        repaired = self._repaired_at()
+        lines = [grading.symptom_line(self.lab, self._first_seen, repaired)]
+        lines += grading.evidence_lines(self.lab, self._first_seen, repaired)
+        lines += grading.cause_lines(self.lab, answers)
+        repair = [checks.run(check, "repair", around) for check in self.lab.repair]
+        lines += [*repair, *self._lasting(outcome(repair), around)]
+        penalty = float(sum(hint.price for hint in self.lab.hints[: self._hints]))
+        score = grading.score(lines, exam=self.exam, penalty=penalty, seconds=now - self._handed_over)
+        self._keep(score, answers)
+        return score
+
+    def _first_seen(self, evidence: Evidence) -> float | None:
+        return next(rule.first for watched, rule in self._rules if watched == evidence)
+
+    def _lasting(self, repair: Verdict, around: Surroundings) -> list[Line]:
+        """The lasting checks, reboots last; none is looked at while there is no repair that could last."""
+        found = []
+        for check in sorted(self.lab.lasting, key=lambda check: isinstance(check, SurvivesReboot)):
+            if repair is Verdict.PASS:
+                found.append(checks.run(check, "lasting", around))
+            else:
+                found.append(grading.not_repaired(checks.name_of(check), checks.expected(check), repair))
+        return found
+
+    def _repaired_at(self) -> float:
+        try:
+            facts = self._api.snapshot().node(self.lab.symptom.node)
+        except LabError:
+            return _NEVER
+        return facts.since if facts.ready == "True" and facts.since is not None else _NEVER
+
+    def _keep(self, score: Score, answers: Mapping[str, str]) -> None:
+        body = {
+            "answers": dict(answers),
+            "lines": [
+                [line.category, line.name, line.verdict.value, line.points, line.maximum] for line in score.lines
+            ],
+        }
+        at = self._clock.now()
+        self._store.add_score(self._run, at, score.verdict.value, score.points, score.maximum, score.seconds, body)
+
+    # -- after the learner
+
+    def restore(self, progress: Progress) -> list[str]:
+        """Undo every injection of this cluster, newest first; gives the paths that were put back. Raises RestoreError."""
+        progress("restore", "putting the nodes back as they were")
+        done = undo_all(self._journal, self._target)
+        if self._run:
+            self._store.ended(self._run, self._clock.now())
+        return sorted({path for _, changed in done for path in changed})
+
+    def _around(self, patience: float = 900.0) -> Surroundings:
+        return Surroundings(
+            self._api, self.cluster.shell, self.cluster.reboot, self._clock, self._before, self._faulty, patience
+        )
+
+
+def target_of(cluster: Cluster) -> Target:
+    """A cluster as injections see it."""
+    control_plane = next(name for name, node in cluster.nodes.items() if node.role == "control-plane")
+    return Target(cluster.id, cluster.shell, control_plane)
+
+
+def _require_nodes(file: LabFile, cluster: Cluster) -> None:
+    """Raises LabFileError for a fault on a node that the cluster has not."""
+    for index, use in enumerate(file.lab.faults):
+        if use.on not in cluster.nodes:
+            raise file.error(
+                ("faults", index, "on"), f"there is no node {use.on!r} (there are {', '.join(cluster.nodes)})"
+            )
+
+
+def _watched(lasting: Sequence[Check]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for check in lasting:
+        if isinstance(check, Unchanged):
+            found.setdefault(check.node, set()).update(check.paths)
+    return found
+
+
+def _matches(pattern: str | None, text: str) -> bool:
+    return pattern is None or re.search(pattern, text) is not None
