@@ -12,7 +12,7 @@ from cka_kubelet.controlplane.kinds import Kind
 from cka_kubelet.controlplane.registry import Registry, User
 from cka_kubelet.controlplane.requestinfo import Query, RequestInfo, first
 from cka_kubelet.controlplane.tokens import TokenSigner
-from cka_kubelet.kube import apistatus, labels
+from cka_kubelet.kube import apistatus, klog, labels
 
 Object = dict[str, Any]
 
@@ -43,8 +43,22 @@ class Resources:
         self.signer = signer
 
     def call(self, user: User, info: RequestInfo, query: Query, body: Object | list[Any], content_type: str) -> Answer:
-        """Carry out any verb but watch."""
+        """Carry out any verb but watch. A body of wrong types is the client's mistake: BadRequest."""
         kind = _kind(info)
+        if not kind.namespaced:
+            info = info._replace(namespace="")  # /namespaces/x is authorized in namespace x but stored in none
+        try:
+            return self._call(user, info, kind, query, body, content_type)
+        except (TypeError, AttributeError, KeyError, ValueError) as error:
+            if not body:
+                raise
+            klog.error("rest.go:102", "Malformed request body", err=f"{type(error).__name__}: {error}", URI=info.path)
+            text = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {error}'
+            raise apistatus.bad_request(text) from error
+
+    def _call(
+        self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object | list[Any], content_type: str
+    ) -> Answer:
         if info.subresource:
             found = subresources.handle(self, user, info, kind, query, body)
             if found is not None:
@@ -82,10 +96,11 @@ class Resources:
     def watch(self, info: RequestInfo, query: Query) -> AsyncIterator[Object]:
         """Watch events. Raises before the first one."""
         kind = _kind(info)
+        namespace = info.namespace if kind.namespaced else ""
         if "watch" not in kind.verbs:
             raise apistatus.method_not_allowed(kind.plural, info.verb, kind.group)
         label, field = _selectors(kind, query, info.name)
-        view = watching.Filter(info.namespace if kind.namespaced else "", label, field)
+        view = watching.Filter(namespace, label, field)
         found = watching.start(self.registry.store, kind, view, query)
         return found if kind.resource != "events.events.k8s.io" else _new_events(found)
 
@@ -138,8 +153,10 @@ class Resources:
                 cause = apistatus.Cause("FieldValueInvalid", str(error), "")
                 raise apistatus.invalid(kind.kind, info.name, [cause], kind.group) from error
             except (TypeError, AttributeError, KeyError) as error:
-                text = f'patch: Invalid value: "{json.dumps(body)}": {error}'
-                raise apistatus.StatusError(422, "Invalid", f"The request is invalid: {text}") from error
+                value = json.dumps(json.dumps(body, separators=(",", ":")))
+                text = f' "" is invalid: patch: Invalid value: {value}: {error}'
+                cause = apistatus.Cause("FieldValueInvalid", f"Invalid value: {value}: {error}", "patch")
+                raise apistatus.StatusError(422, "Invalid", text, {"causes": [cause._asdict()]}) from error
 
         changed = self.registry.update(
             stored, info.namespace, info.name, change, user, subresource=info.subresource, dry_run=dry
@@ -246,6 +263,8 @@ def _delete_options(query: Query, body: object) -> Object:
     options: Object = dict(body) if isinstance(body, dict) else {}
     grace = first(query, "gracePeriodSeconds")
     if grace:
+        if not grace.isdecimal():
+            raise apistatus.bad_request(f'strconv.ParseInt: parsing "{grace}": invalid syntax')
         options["gracePeriodSeconds"] = int(grace)
     policy = first(query, "propagationPolicy")
     if policy:

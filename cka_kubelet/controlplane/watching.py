@@ -77,7 +77,8 @@ def start(store: Store, kind: Kind, view: Filter, query: Query) -> AsyncIterator
         backlog = [{"type": "ADDED", "object": item} for item in store.list(kind.storage) if view.sees(item)]
         if is_true(query, "sendInitialEvents"):
             backlog.append(_bookmark(kind, store.revision, initial=True))
-    seconds = float(first(query, "timeoutSeconds") or random.randint(_MIN_TIMEOUT, 2 * _MIN_TIMEOUT))  # noqa: S311
+    limit = first(query, "timeoutSeconds")
+    seconds = float(limit) if limit.isdecimal() else float(random.randint(_MIN_TIMEOUT, 2 * _MIN_TIMEOUT))  # noqa: S311
     events = _run(store, kind, view, subscription, backlog, seconds, is_true(query, "allowWatchBookmarks"))
     return _closing(events, stop)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import scheduling, workloads
-from cka_kubelet.controlplane.controllers.informer import Informer, key_of
+from cka_kubelet.controlplane.controllers.informer import Informer, each, key_of
 
 Object = dict[str, Any]
 
@@ -31,9 +31,7 @@ class DaemonSets:
 
     async def sync(self) -> None:
         """Every daemon set once."""
-        for owner in list(self._sets.items.values()):
-            if not owner["metadata"].get("deletionTimestamp"):
-                await self._one(owner)
+        await each(self._sets.items.values(), self._one)
 
     async def _one(self, owner: Object) -> None:
         digest = workloads.template_hash(owner["spec"]["template"])

@@ -5,7 +5,7 @@ from typing import Any
 
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import workloads
-from cka_kubelet.controlplane.controllers.informer import Informer, key_of
+from cka_kubelet.controlplane.controllers.informer import Informer, each, key_of
 from cka_kubelet.kube.apistatus import StatusError
 
 Object = dict[str, Any]
@@ -24,13 +24,13 @@ class Endpoints:
 
     async def sync(self) -> None:
         """Every service once."""
-        for (namespace, name), service in list(self._services.items.items()):
-            selector = (service.get("spec") or {}).get("selector")
-            if not selector:
-                continue
+        await each(self._services.items.values(), self._one)
+
+    async def _one(self, service: Object) -> None:
+        selector, (namespace, name) = (service.get("spec") or {}).get("selector"), key_of(service)
+        if selector:
             pods = [pod for pod in self._pods.items.values() if _backs(pod, namespace, selector)]
-            pods.sort(key=key_of)
-            await self._write(namespace, name, service, pods)
+            await self._write(namespace, name, service, sorted(pods, key=key_of))
 
     async def _write(self, namespace: str, name: str, service: Object, pods: list[Object]) -> None:
         ports = [_port(port, pods) for port in service["spec"].get("ports") or ()]

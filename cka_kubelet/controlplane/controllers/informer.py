@@ -1,7 +1,7 @@
 """Caches and loops that controllers are made of."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from cka_kubelet.controlplane.client import Client
@@ -81,6 +81,20 @@ class Informer:
             handler(old, obj)
 
 
+async def each(items: Iterable[Object], one: Callable[[Object], Awaitable[None]]) -> None:
+    """Run `one` on every object that is not being deleted. Nobody waits for another's failure; the first is raised."""
+    failed: Exception | None = None
+    for item in list(items):
+        if item["metadata"].get("deletionTimestamp"):
+            continue
+        try:
+            await one(item)
+        except Exception as error:  # an object may hold anything; the others still need their turn
+            failed = failed or error
+    if failed is not None:
+        raise failed
+
+
 class Loop:
     """Runs `sync` when kicked, and after the seconds that it returned at the latest. One run at a time.
 
@@ -113,6 +127,10 @@ class Loop:
             except TransportError as error:
                 wait = _RETRY_SECONDS
                 klog.error("controller.go:158", "Sync failed", err=error, controller=self._name)
+            except Exception as error:  # a stored object that is not understood must not end the control plane
+                wait = _RETRY_SECONDS
+                text = f"{type(error).__name__}: {error}"
+                klog.error("controller.go:158", "Sync failed", err=text, controller=self._name)
             try:
                 async with asyncio.timeout(wait):
                     await self._kicked.wait()

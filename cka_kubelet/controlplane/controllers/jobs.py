@@ -6,7 +6,7 @@ from typing import Any
 
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import workloads
-from cka_kubelet.controlplane.controllers.informer import Informer, key_of
+from cka_kubelet.controlplane.controllers.informer import Informer, each, key_of
 from cka_kubelet.controlplane.registry import timestamp
 
 Object = dict[str, Any]
@@ -24,13 +24,12 @@ class Jobs:
 
     async def sync(self) -> None:
         """Every unfinished job once."""
-        for job in list(self._jobs.items.values()):
-            conditions = (job.get("status") or {}).get("conditions") or ()
-            finished = any(item["type"] in ("Complete", "Failed") and item["status"] == "True" for item in conditions)
-            if not finished and not job["metadata"].get("deletionTimestamp"):
-                await self._one(job)
+        await each(self._jobs.items.values(), self._one)
 
     async def _one(self, job: Object) -> None:
+        conditions = (job.get("status") or {}).get("conditions") or ()
+        if any(item["type"] in ("Complete", "Failed") and item["status"] == "True" for item in conditions):
+            return
         spec, pods = job["spec"], workloads.owned_pods(self._pods, job)
         phases = [(pod.get("status") or {}).get("phase") for pod in pods]
         succeeded, failed = phases.count("Succeeded"), phases.count("Failed")

@@ -5,7 +5,7 @@ from typing import Any
 
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import workloads
-from cka_kubelet.controlplane.controllers.informer import APIError, Informer, key_of
+from cka_kubelet.controlplane.controllers.informer import APIError, Informer, each, key_of
 from cka_kubelet.controlplane.controllers.recorder import Recorder
 from cka_kubelet.controlplane.registry import timestamp
 
@@ -26,9 +26,7 @@ class ReplicaSets:
 
     async def sync(self) -> None:
         """Every replica set once."""
-        for owner in list(self._sets.items.values()):
-            if not owner["metadata"].get("deletionTimestamp"):
-                await self._one(owner)
+        await each(self._sets.items.values(), self._one)
 
     async def _one(self, owner: Object) -> None:
         pods = [pod for pod in workloads.owned_pods(self._pods, owner) if workloads.is_active(pod)]
@@ -66,9 +64,7 @@ class Deployments:
 
     async def sync(self) -> None:
         """Every deployment once."""
-        for deployment in list(self._deployments.items.values()):
-            if not deployment["metadata"].get("deletionTimestamp"):
-                await self._one(deployment)
+        await each(self._deployments.items.values(), self._one)
 
     async def _one(self, deployment: Object) -> None:
         namespace, name = key_of(deployment)

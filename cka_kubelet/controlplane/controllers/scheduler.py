@@ -6,7 +6,7 @@ from typing import Any
 
 from cka_kubelet.controlplane.client import STRATEGIC_MERGE, Client
 from cka_kubelet.controlplane.controllers import scheduling
-from cka_kubelet.controlplane.controllers.informer import APIError, Informer, Key
+from cka_kubelet.controlplane.controllers.informer import APIError, Informer, Key, each, key_of
 from cka_kubelet.controlplane.controllers.recorder import Recorder
 from cka_kubelet.controlplane.registry import timestamp
 from cka_kubelet.kube import klog
@@ -33,12 +33,16 @@ class Scheduler:
         """Schedule what can be scheduled; seconds until the next try."""
         waiting = [(key, pod) for key, pod in self._pods.items.items() if _waits(pod) and key not in self._assumed]
         waiting.sort(key=lambda item: (-int((item[1]["spec"]).get("priority", 0)), _created(item[1]), item[0]))
-        for key, pod in waiting:
-            await self._one(key, pod)
+        try:
+            await each((pod for _, pod in waiting), self._one)
+        finally:
+            self._forget()
+        return _AGAIN_SECONDS if self._told else None
+
+    def _forget(self) -> None:
         present = {key for key, pod in self._pods.items.items() if _waits(pod)}
         self._told = {key: told for key, told in self._told.items() if key in present}
         self._assumed = {key: node for key, node in self._assumed.items() if key in present}
-        return _AGAIN_SECONDS if self._told else None
 
     def _by_node(self) -> dict[str, list[Object]]:
         found: dict[str, list[Object]] = {}
@@ -48,7 +52,8 @@ class Scheduler:
                 found.setdefault(node, []).append(pod)
         return found
 
-    async def _one(self, key: Key, pod: Object) -> None:
+    async def _one(self, pod: Object) -> None:
+        key = key_of(pod)
         by_node, reasons, fitting = self._by_node(), {}, []
         for (_, name), node in sorted(self._nodes.items.items()):
             on_node = by_node.get(name, [])

@@ -1,0 +1,23 @@
+"""An API server in memory, for tests: `LocalClient` as cluster-admin, no socket."""
+
+from cka_kubelet.controlplane import bootstrap
+from cka_kubelet.controlplane.admission import Admission
+from cka_kubelet.controlplane.authn import MASTER, Authenticator
+from cka_kubelet.controlplane.authz import Authorizer
+from cka_kubelet.controlplane.client import LocalClient
+from cka_kubelet.controlplane.registry import Registry, User
+from cka_kubelet.controlplane.resources import Resources
+from cka_kubelet.controlplane.store import Store
+
+
+def resources(path: str = ":memory:") -> Resources:
+    """A populated API."""
+    store = Store(path)
+    registry = Registry(store, Admission(store, "10.96.0.0/12"))
+    bootstrap.populate(registry, "10.99.7.2", 6443, "10.96.0.1")
+    return Resources(registry, Authorizer(store), Authenticator(store, None), None)
+
+
+def client(api: Resources, user: User = MASTER) -> LocalClient:
+    """A client of it."""
+    return LocalClient(api, user)
