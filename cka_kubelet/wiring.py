@@ -6,18 +6,23 @@ import select
 import signal
 import sys
 import termios
-import time
 import tty
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cka_kubelet import paths
+from cka_kubelet.clock import SystemClock
+from cka_kubelet.engine.target import target_of
 from cka_kubelet.errors import UsageError
-from cka_kubelet.faults.injection import Target, undo_all
+from cka_kubelet.faults.injection import undo_all
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.providers.base import Cluster, Progress, Provider
 from cka_kubelet.remote.shell import Terminal
+
+if TYPE_CHECKING:  # loaded only by the commands that need them
+    from cka_kubelet.engine.run import LabRun
+    from cka_kubelet.labspec.loader import LabFile
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,6 @@ def journal() -> Journal:
     return Journal(paths.data_dir() / "journal")
 
 
-def target(cluster: Cluster) -> Target:
-    """A cluster as injections see it."""
-    control_plane = next(name for name, node in cluster.nodes.items() if node.role == "control-plane")
-    return Target(cluster.id, cluster.shell, control_plane)
-
-
 def ask_consent(host: str, fingerprint: str) -> bool:
     """True only when a person at a terminal types the host's name."""
     if not sys.stdin.isatty():
@@ -64,14 +63,70 @@ def ask_consent(host: str, fingerprint: str) -> bool:
     return input(f"To allow that, type {host}: ").strip() == host
 
 
-def progress_to_stderr() -> Progress:
-    """One line per phase, with the seconds since the start."""
-    start = time.monotonic()
+def run_lab(options: LabOptions) -> int:
+    """One lab, in the app or played. Returns the exit code; raises LabError."""
+    from cka_kubelet.labspec import catalogue
+    from cka_kubelet.sessions import lock
 
-    def say(phase: str, detail: str) -> None:
-        print(f"{time.monotonic() - start:6.1f} s  {phase:<12}  {detail[:140]}", file=sys.stderr, flush=True)
+    file = catalogue.find(options.name)
+    source = provider(options.hosts)
+    with lock.held(paths.data_dir() / "lab.lock"):
+        keeper = _Keeper(options, file, source)
+        return _play(options, file, keeper) if options.play else _open_app(options, file, keeper)
 
-    return say
+
+class _Keeper:
+    """The nodes of one lab: taken before it, given back after it."""
+
+    def __init__(self, options: LabOptions, file: "LabFile", source: Provider) -> None:
+        self._options = options
+        self._file = file
+        self._source = source
+        self._cluster: Cluster | None = None
+
+    def begin(self, progress: Progress) -> "LabRun":
+        """Nodes, clean of what a killed run may have left, and a run on them."""
+        from cka_kubelet.engine.run import LabRun
+        from cka_kubelet.sessions.store import Store
+
+        cluster = self._source.acquire(progress)
+        self._cluster = cluster
+        book = journal()
+        if self._options.hosts:
+            undo_all(book, target_of(cluster))
+        else:
+            book.forget_cluster(cluster.id)  # these containers are new; the broken ones are gone
+        return LabRun(
+            self._file,
+            cluster,
+            journal=book,
+            store=Store(paths.data_dir() / "history.db"),
+            clock=SystemClock(),
+            seed=self._options.seed,
+            exam=self._options.exam,
+        )
+
+    def end(self, progress: Progress) -> None:
+        """Remove the nodes, unless they are to be kept. Safe to repeat."""
+        if self._cluster is None or self._options.keep:
+            return
+        progress("nodes", "removing them")
+        self._cluster.destroy()
+        self._cluster = None
+
+
+def _open_app(options: LabOptions, file: "LabFile", keeper: _Keeper) -> int:
+    from cka_kubelet.tui.app import LabApp
+    from cka_kubelet.tui.enginerun import EngineRun
+
+    outcome = LabApp(EngineRun(file, keeper.begin, keeper.end, exam=options.exam)).run()
+    return 130 if outcome is None else outcome.exit_code
+
+
+def _play(options: LabOptions, file: "LabFile", keeper: _Keeper) -> int:
+    from cka_kubelet.playing import play_lab
+
+    return play_lab(file, keeper.begin, keeper.end, as_json=options.json)
 
 
 def list_labs(words: Sequence[str], as_json: bool) -> None:
@@ -136,7 +191,7 @@ def restore(hosts: Sequence[str], as_json: bool) -> int:
     book = journal()
     clusters = [*provider(()).existing(), *(provider(hosts).existing() if hosts else [])]
     for cluster in clusters:
-        for record, changed in undo_all(book, target(cluster)):
+        for record, changed in undo_all(book, target_of(cluster)):
             done.append({"node": record.node, "lab": record.lab, "fault": record.fault, "changed": changed})
     known = {cluster.id for cluster in clusters}
     for record in book.records():

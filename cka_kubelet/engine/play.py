@@ -10,13 +10,14 @@ from cka_kubelet.labspec.model import Command
 
 COMMAND_SECONDS = 90.0
 PROMPT_SECONDS = 15.0
-Show = Callable[[bytes], None]
+Show = Callable[[str, bytes], None]
+"""Called with (node, output) as it comes."""
 
 
 class Player:
     """One terminal per node, opened when it is first needed. `show` gets every byte that a learner would see."""
 
-    def __init__(self, run: LabRun, clock: Clock, show: Show = lambda data: None) -> None:
+    def __init__(self, run: LabRun, clock: Clock, show: Show = lambda node, data: None) -> None:
         self._run = run
         self._clock = clock
         self._show = show
@@ -56,4 +57,4 @@ class Player:
             data = terminal.read(0.2)
             if data is None:
                 raise NodeError(f"{failure}: its shell ended")
-            self._show(data)
+            self._show(terminal.stream.node, data)

@@ -8,8 +8,9 @@ from pathlib import Path
 from cka_kubelet import paths
 from cka_kubelet.clock import Clock, wait_until
 from cka_kubelet.engine.recorded import RecordedTerminal
+from cka_kubelet.engine.target import target_of
 from cka_kubelet.errors import LabError, LabStartError
-from cka_kubelet.faults.injection import Target, inject, undo_all
+from cka_kubelet.faults.injection import inject, undo_all
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.faults.loader import load
 from cka_kubelet.labspec.loader import LabFile
@@ -212,7 +213,7 @@ class LabRun:
     # -- after the learner
 
     def restore(self, progress: Progress) -> list[str]:
-        """Undo every injection of this cluster, newest first; gives the paths that were put back. Raises RestoreError."""
+        """Undo every injection of this cluster, newest first; gives the paths put back. Raises RestoreError."""
         progress("restore", "putting the nodes back as they were")
         done = undo_all(self._journal, self._target)
         if self._run:
@@ -223,12 +224,6 @@ class LabRun:
         return Surroundings(
             self._api, self.cluster.shell, self.cluster.reboot, self._clock, self._before, self._faulty, patience
         )
-
-
-def target_of(cluster: Cluster) -> Target:
-    """A cluster as injections see it."""
-    control_plane = next(name for name, node in cluster.nodes.items() if node.role == "control-plane")
-    return Target(cluster.id, cluster.shell, control_plane)
 
 
 def _require_nodes(file: LabFile, cluster: Cluster) -> None:
