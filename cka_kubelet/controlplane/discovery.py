@@ -1,9 +1,9 @@
-"""What this server serves, said in the ways that clients ask: legacy and aggregated discovery, version, OpenAPI."""
+"""What this server serves, said in the ways that clients ask: legacy and aggregated discovery, version."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from cka_kubelet.controlplane.kinds import KINDS, Kind, group_versions
+from cka_kubelet.controlplane.kinds import KINDS, Kind
 
 Object = dict[str, Any]
 
@@ -154,43 +154,3 @@ def _aggregated(kind: Kind) -> Object:
             response = {"group": group_, "version": version_, "kind": kind_}
             entry["subresources"].append({"subresource": name, "responseKind": response, "verbs": list(verbs)})
     return entry
-
-
-def openapi_index() -> Object:
-    """/openapi/v3: where each group version's document is."""
-    paths: Object = {}
-    for each in group_versions():
-        root = f"apis/{each}" if "/" in each else f"api/{each}"
-        paths[root] = {"serverRelativeURL": f"/openapi/v3/{root}"}
-    return {"paths": paths}
-
-
-def openapi(api_version: str) -> Object | None:
-    """One group version's document: paths that say which kinds take `fieldValidation`, and bare schemas."""
-    group_name, _, version_name = api_version.rpartition("/")
-    paths: Object = {}
-    schemas: Object = {}
-    for each in _of(group_name, version_name):
-        gvk = {"group": each.group, "version": each.version, "kind": each.kind}
-        validation = {"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": True}}
-        operation = {"parameters": [validation], "x-kubernetes-group-version-kind": gvk, "responses": {}}
-        name = f"{each.group or 'core'}.{each.version}.{each.kind}"
-        collection = each.path("{namespace}")
-        paths[collection] = {"post": {**operation, "x-kubernetes-action": "post"}}
-        paths[collection + "/{name}"] = {
-            "put": {**operation, "x-kubernetes-action": "put"},
-            "patch": {**operation, "x-kubernetes-action": "patch"},
-        }
-        schemas[name] = _schema(each, gvk)
-    if not paths:
-        return None
-    info = {"title": "Kubernetes", "version": VERSION}
-    return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
-
-
-def _schema(kind: Kind, gvk: Object) -> Object:
-    text = {"type": "string"}
-    properties: Object = {"apiVersion": text, "kind": text, "metadata": {"type": "object"}, "spec": {"type": "object"}}
-    if "status" in kind.subresources:
-        properties["status"] = {"type": "object"}
-    return {"type": "object", "properties": properties, "x-kubernetes-group-version-kind": [gvk]}

@@ -23,7 +23,9 @@ class DecodeError(ValueError):
     """The body is no Kubernetes protobuf, or of a kind that is not known."""
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
+    """A field of a message: `mark` as in the table, `type` with its full name, `name` as JSON has it."""
+
     mark: str
     type: str
     name: str
@@ -36,7 +38,7 @@ def _lines() -> dict[str, str]:
 
 
 @cache
-def _message(name: str) -> dict[int, _Field]:
+def _message(name: str) -> dict[int, Field]:
     package = name.rpartition(".")[0]
     fields = {}
     for word in _lines().get(name, "").split():
@@ -45,8 +47,13 @@ def _message(name: str) -> dict[int, _Field]:
         kind = kind[len(mark) :]
         if kind[0] == "." and "/" not in kind:
             kind = f".{package}.{kind[1:]}"
-        fields[int(number)] = _Field(mark, kind, json_name)
+        fields[int(number)] = Field(mark, kind, json_name)
     return fields
+
+
+def fields(message: str) -> list[Field]:
+    """The fields of `package.Message`, sorted by name; none for an unknown one."""
+    return sorted(_message(message).values(), key=lambda field: field.name)
 
 
 def decode(body: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from cka_kubelet.controlplane import discovery, protobuf, requestinfo, tables
+from cka_kubelet.controlplane import discovery, openapi, protobuf, requestinfo, tables
 from cka_kubelet.controlplane.authz import Attributes
 from cka_kubelet.controlplane.kinds import Kind
 from cka_kubelet.controlplane.proxy import KubeletProxy
@@ -122,11 +122,11 @@ class APIServer:
             case ["apis", group, version]:
                 return discovery.resource_list(group, version)
             case ["openapi", "v3"]:
-                return discovery.openapi_index()
+                return openapi.index()
             case ["openapi", "v3", "api", version]:
-                return discovery.openapi(version)
+                return openapi.document(version)
             case ["openapi", "v3", "apis", group, version]:
-                return discovery.openapi(f"{group}/{version}")
+                return openapi.document(f"{group}/{version}")
         return None
 
 

@@ -193,6 +193,8 @@ def _job(obj: Object) -> None:
         for prefix in ("batch.kubernetes.io/", ""):
             labels[prefix + "controller-uid"] = uid
             labels[prefix + "job-name"] = obj["metadata"]["name"]
+        if not obj["metadata"].get("labels"):
+            obj["metadata"]["labels"] = dict(labels)
 
 
 def _secret(obj: Object) -> None:

@@ -64,7 +64,7 @@ class Endpoints:
             },
             "addressType": "IPv4",
             "endpoints": entries,
-            "ports": known,
+            "ports": [{"name": "", **port} for port in known],  # kubectl describe trips over a missing name
         }
         await self._put(
             f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices", slice_, "endpoints", "ports"

@@ -23,6 +23,12 @@ def key_of(obj: Object) -> Key:
     return metadata.get("namespace", ""), metadata["name"]
 
 
+def namespace_ends(error: Exception) -> bool:
+    """Whether a creation failed because its namespace is being deleted: nothing to complain about."""
+    details = error.details or {} if isinstance(error, StatusError) else {}
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in details.get("causes") or ())
+
+
 class Informer:
     """A cache of one resource, kept up to date by list and watch. `items` must not be changed."""
 

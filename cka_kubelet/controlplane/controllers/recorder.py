@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cka_kubelet.controlplane.client import STRATEGIC_MERGE, Client
-from cka_kubelet.controlplane.controllers.informer import APIError
+from cka_kubelet.controlplane.controllers.informer import APIError, namespace_ends
 from cka_kubelet.controlplane.registry import timestamp
 from cka_kubelet.kube import klog
 
@@ -42,7 +42,8 @@ class Recorder:
         try:
             await self._write(key, namespace, about, reason, message, "Warning" if warning else "Normal")
         except APIError as error:
-            klog.error("event.go:380", "Unable to write event", err=error)
+            if not namespace_ends(error):
+                klog.error("event.go:380", "Unable to write event", err=error)
 
     async def _write(
         self, key: tuple[str, ...], namespace: str, about: Object, reason: str, message: str, kind: str

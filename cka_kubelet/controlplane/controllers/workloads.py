@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from cka_kubelet.controlplane.client import Client
-from cka_kubelet.controlplane.controllers.informer import APIError, Informer
+from cka_kubelet.controlplane.controllers.informer import APIError, Informer, namespace_ends
 from cka_kubelet.controlplane.controllers.recorder import Recorder
 from cka_kubelet.kube import labels
 
@@ -94,6 +94,8 @@ class PodControl:
         try:
             made = await self._client.create(path, pod)
         except APIError as error:
+            if namespace_ends(error):
+                return
             text = f"Error creating: {error}"
             await self.recorder.event(owner, owner["kind"], "FailedCreate", text, warning=True)
             raise
