@@ -165,10 +165,13 @@ class LabRun:
         around = self._around(patience=2.0)
         return [checks.run(check, "repair", around) for check in self.lab.repair]
 
-    def submit(self, answers: Mapping[str, str]) -> Score:
-        """Grade the run. `answers`: component, file and reason, by key. The node is rebooted if the lab says so."""
+    def submit(self, answers: Mapping[str, str], *, patience: float = 900.0) -> Score:
+        """Grade the run. `answers`: component, file and reason, by key. The node is rebooted if the lab says so.
+
+        `patience` caps, in seconds, how long a check may wait for what it expects.
+        """
         now = self._clock.now()
-        around = self._around()
+        around = self._around(patience)
         repaired = self._repaired_at()
         lines = [grading.symptom_line(self.lab, self._first_seen, repaired)]
         lines += grading.evidence_lines(self.lab, self._first_seen, repaired)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cka_kubelet.labspec import catalogue
+
 
 def cka(tmp_path: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a home of its own, without a terminal and, unless said otherwise, without any engine."""
@@ -48,8 +50,9 @@ def test_unknown_lab_suggests_a_near_one(tmp_path: Path) -> None:
 
 def test_broken_lab_file_names_file_line_and_key(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("name: mine\ntitel: A typo\n")
-    assert_one_message(cka(tmp_path, "lab", str(path)), 2, "mine.yaml:2", "titel", "title")
+    good = next(file for name, file in catalogue.files().items() if name == "notready-1").read_text()
+    path.write_text(good.replace("name: notready-1", "name: mine").replace("price: 5", "prize: 5"))
+    assert_one_message(cka(tmp_path, "lab", str(path)), 2, "mine.yaml:", "prize", "price")
 
 
 def test_lab_file_that_is_not_there(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""What every lab must keep: proved on real nodes, lab by lab.
+
+Untouched scores nothing for repair; no wrong repair passes; the reference solution scores full marks; afterwards the
+nodes are byte for byte as before.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cka_kubelet.clock import Clock
+from cka_kubelet.engine.play import Player
+from cka_kubelet.engine.run import LabRun
+from cka_kubelet.providers.base import Cluster, Progress
+from cka_kubelet.remote import nodestate
+from cka_kubelet.scoring.grading import CAUSE_KEYS
+from cka_kubelet.scoring.result import Score, Verdict
+
+ROOTS = ("/etc", "/usr/lib/systemd", "/usr/bin", "/opt/cni", "/var/lib/kubelet/pki", "/var/lib/kubelet/config.yaml",
+         "/var/lib/kubelet/kubeadm-flags.env")  # fmt: skip
+"""What a fault may touch and a restore must put back."""
+LIVE = ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/etc/mtab", "/etc/ld.so.cache")
+"""Below ROOTS, but written by the engine or the running system at every boot."""
+UNTOUCHED_SECONDS = 3.0
+WRONG_SECONDS = 25.0
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One promise that a lab did not keep."""
+
+    promise: str
+    found: str
+
+
+def prove(make: Callable[[], LabRun], cluster: Cluster, clock: Clock, progress: Progress) -> list[Broken]:
+    """Put one lab through its contract. `make` gives a new run on `cluster` each time. Empty when all is kept."""
+    before = _files(cluster)
+    found = _without_repair(make(), clock, progress) + _with_solution(make(), clock, progress)
+    after = _files(cluster)
+    changed = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
+    return found + [Broken("restored byte for byte", path) for path in changed]
+
+
+def _without_repair(run: LabRun, clock: Clock, progress: Progress) -> list[Broken]:
+    found: list[Broken] = []
+    run.prepare(progress)
+    player = Player(run, clock)
+    try:
+        untouched = run.submit({}, patience=UNTOUCHED_SECONDS)
+        if untouched.points_of("repair") > 0 or untouched.verdict is not Verdict.FAIL:
+            found.append(Broken("untouched scores nothing for repair", _says(untouched)))
+        for wrong in run.lab.wrong_repairs:
+            player.play(wrong.repair)
+            score = run.submit({}, patience=WRONG_SECONDS)
+            if score.verdict is not Verdict.FAIL:
+                found.append(Broken(f"this repair must not pass: {wrong.why}", _says(score)))
+    finally:
+        player.close()
+        run.restore(progress)
+    return found
+
+
+def _with_solution(run: LabRun, clock: Clock, progress: Progress) -> list[Broken]:
+    run.prepare(progress)
+    player = Player(run, clock)
+    try:
+        player.play([*run.lab.solution.diagnose, *run.lab.solution.repair])
+        score = run.submit({key: getattr(run.lab.cause, key).answer for key in CAUSE_KEYS})
+    finally:
+        player.close()
+        run.restore(progress)
+    if score.passed and score.points == score.maximum == 100:
+        return []
+    return [Broken("the reference solution scores full marks", _says(score))]
+
+
+def _says(score: Score) -> str:
+    lost = [f"{line.name}: {line.verdict.value} ({line.found})" for line in score.lines if line.points < line.maximum]
+    return f"{score.verdict.value} with {score.points:g} of {score.maximum:g}; {'; '.join(lost)}"
+
+
+def _files(cluster: Cluster) -> dict[str, str]:
+    return {
+        f"{name}:{path}": line
+        for name in cluster.nodes
+        for path, line in nodestate.manifest(cluster.shell(name), ROOTS, LIVE).items()
+    }
