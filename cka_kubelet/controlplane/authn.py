@@ -1,5 +1,9 @@
 """Who is asking: client certificate, service account token, or anonymous."""
 
+import base64
+import datetime
+import hmac
+import re
 import time
 from collections.abc import Callable
 
@@ -11,6 +15,7 @@ from cka_kubelet.kube.httpserver import Request
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 MASTER = User("system:apiserver", ("system:masters", "system:authenticated"))
+_BOOTSTRAP = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
 _AUTHENTICATED = "system:authenticated"
 
 
@@ -29,6 +34,9 @@ class Authenticator:
         scheme, _, token = request.header("authorization").partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             try:
+                bootstrap = _BOOTSTRAP.match(token.strip())
+                if bootstrap:
+                    return self._user_of_bootstrap_token(bootstrap[1], bootstrap[2])
                 return self.user_of_token(token.strip(), [LEGACY_AUDIENCE])[0]
             except TokenError as error:
                 self._complain(str(error))
@@ -40,6 +48,21 @@ class Authenticator:
 
     def _complain(self, why: str) -> None:
         klog.error("authentication.go:75", "Unable to authenticate the request", err=f"[{why}]")
+
+    def _user_of_bootstrap_token(self, token_id: str, secret: str) -> User:
+        """The user behind a kubeadm token, which is a secret in kube-system. Raises TokenError."""
+        found = self._store.get("secrets", "kube-system", f"bootstrap-token-{token_id}")
+        if found is None or found.get("type") != "bootstrap.kubernetes.io/token":
+            raise TokenError("invalid bearer token")
+        data = {key: base64.b64decode(value).decode() for key, value in (found.get("data") or {}).items()}
+        right = hmac.compare_digest(data.get("token-secret", "").encode(), secret.encode())
+        if not right or data.get("usage-bootstrap-authentication") != "true":
+            raise TokenError("invalid bearer token")
+        expires = data.get("expiration", "")
+        if expires and datetime.datetime.fromisoformat(expires.replace("Z", "+00:00")).timestamp() < self._now():
+            raise TokenError("invalid bearer token")
+        extra = tuple(group for group in data.get("auth-extra-groups", "").split(",") if group)
+        return User(f"system:bootstrap:{token_id}", ("system:bootstrappers", *extra, _AUTHENTICATED))
 
     def user_of_token(self, token: str, audiences: list[str]) -> tuple[User, list[str]]:
         """The service account behind a token and the audiences that fit. Raises TokenError."""

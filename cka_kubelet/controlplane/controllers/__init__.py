@@ -1,6 +1,7 @@
 """Scheduler and controllers. Each talks to the API through a Client and nothing else."""
 
 import asyncio
+from pathlib import Path
 
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers.daemonsets import DaemonSets
@@ -12,6 +13,7 @@ from cka_kubelet.controlplane.controllers.namespaces import Namespaces
 from cka_kubelet.controlplane.controllers.nodelifecycle import NodeIPAM, NodeLifecycle
 from cka_kubelet.controlplane.controllers.replicasets import Deployments, ReplicaSets
 from cka_kubelet.controlplane.controllers.scheduler import Scheduler
+from cka_kubelet.controlplane.controllers.signing import Signer
 from cka_kubelet.controlplane.controllers.tainteviction import TaintEviction
 from cka_kubelet.controlplane.flags import Options
 from cka_kubelet.controlplane.kinds import kind
@@ -28,15 +30,23 @@ _WATCHED = (
     "deployments.apps",
     "daemonsets.apps",
     "jobs.batch",
+    "certificatesigningrequests.certificates.k8s.io",
 )
+
+
+def _signing_files(options: Options) -> tuple[str, str]:
+    """The CA to sign with: as told, else the client CA if its key lies beside it, as kubeadm leaves it."""
+    if options.cluster_signing_key_file:
+        return options.cluster_signing_cert_file, options.cluster_signing_key_file
+    key = Path(options.client_ca_file).with_suffix(".key") if options.client_ca_file else Path()
+    return (options.client_ca_file, str(key)) if key.is_file() else ("", "")
 
 
 async def run_all(client: Client, options: Options) -> None:
     """Run every controller until cancelled."""
     informers = {resource: Informer(client, kind(resource).path()) for resource in _WATCHED}
-    nodes, leases, pods, namespaces, accounts, config_maps, services, sets, deployments, daemons, jobs = (
-        informers.values()
-    )
+    nodes, leases, pods, namespaces, accounts, config_maps, *others = informers.values()
+    services, sets, deployments, daemons, jobs, requests = others
     ca = options.root_ca_file or options.client_ca_file
     grace, period = options.node_monitor_grace_period, options.node_monitor_period
     lifecycle = NodeLifecycle(client, nodes, leases, pods, grace=grace, period=period)
@@ -55,6 +65,7 @@ async def run_all(client: Client, options: Options) -> None:
         ("daemonset", DaemonSets(client, daemons, nodes, pods).sync, (daemons, nodes, pods)),
         ("job", Jobs(client, jobs, pods).sync, (jobs, pods)),
         ("endpoints", Endpoints(client, services, pods).sync, (services, pods)),
+        ("csrsigning", Signer(client, requests, *_signing_files(options)).sync, (requests,)),
         ("garbage-collector", GarbageCollector(client, nodes, pods).sync, (nodes, sets, deployments, daemons, jobs)),
     )
     async with asyncio.TaskGroup() as group:
