@@ -113,7 +113,7 @@ class Store:
                 "SELECT s.id, run, lab, at, verdict, points, maximum, seconds, body FROM scores s"
                 " JOIN runs ON runs.id = run ORDER BY s.id"
             ).fetchall()
-        return [StoredScore(*row[:8], body=json.loads(row[8])) for row in rows]
+        return [StoredScore(*row[:8], json.loads(row[8])) for row in rows]
 
     def first_broken(self) -> int | None:
         """The number of the first score that is not as it was stored, or does not follow the one before; or None."""
