@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from cka_kubelet.faults import Context, Parameter, ReplaceText, Step, Unit
+from cka_kubelet.faults import Absent, Context, Parameter, ReplaceText, Step, Unit
 
 _CONFIG = "/var/lib/kubelet/config.yaml"
 _FIELD = re.compile(r"clientCAFile:[ \t]*\S+")
@@ -25,5 +25,6 @@ class ClientCAFileWrong:
         match = _FIELD.search(context.text(_CONFIG))
         if match is None:
             raise ValueError(f"{_CONFIG} sets no clientCAFile")
-        path = context.parameters["path"] or context.random.choice(_PATHS)
-        return (ReplaceText(_CONFIG, match.group(), f"clientCAFile: {path}"), Unit("kubelet.service", "restart"))
+        path = str(context.parameters["path"] or context.random.choice(_PATHS))
+        change = ReplaceText(_CONFIG, match.group(), f"clientCAFile: {path}")
+        return (Absent(path), change, Unit("kubelet.service", "restart"))

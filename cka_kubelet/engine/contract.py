@@ -4,12 +4,13 @@ Untouched scores nothing for repair; no wrong repair passes; the reference solut
 nodes are byte for byte as before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cka_kubelet.clock import Clock
 from cka_kubelet.engine.play import Player
 from cka_kubelet.engine.run import LabRun
+from cka_kubelet.labspec.model import Command
 from cka_kubelet.providers.base import Cluster, Progress
 from cka_kubelet.remote import nodestate
 from cka_kubelet.scoring.grading import CAUSE_KEYS
@@ -44,30 +45,35 @@ def prove(make: Callable[[], LabRun], cluster: Cluster, clock: Clock, progress: 
 def _without_repair(run: LabRun, clock: Clock, progress: Progress) -> list[Broken]:
     found: list[Broken] = []
     run.prepare(progress)
-    player = Player(run, clock)
     try:
         untouched = run.submit({}, patience=UNTOUCHED_SECONDS)
         if untouched.points_of("repair") > 0 or untouched.verdict is not Verdict.FAIL:
             found.append(Broken("untouched scores nothing for repair", _says(untouched)))
         for wrong in run.lab.wrong_repairs:
-            player.play(wrong.repair)
+            _play(run, wrong.repair, clock)
             score = run.submit({}, patience=WRONG_SECONDS)
             if score.verdict is not Verdict.FAIL:
                 found.append(Broken(f"this repair must not pass: {wrong.why}", _says(score)))
     finally:
-        player.close()
         run.restore(progress)
     return found
 
 
-def _with_solution(run: LabRun, clock: Clock, progress: Progress) -> list[Broken]:
-    run.prepare(progress)
+def _play(run: LabRun, commands: Sequence[Command], clock: Clock) -> None:
+    """In terminals of their own: a reboot of the node ends those of before."""
     player = Player(run, clock)
     try:
-        player.play([*run.lab.solution.diagnose, *run.lab.solution.repair])
-        score = run.submit({key: getattr(run.lab.cause, key).answer for key in CAUSE_KEYS})
+        player.play(commands)
     finally:
         player.close()
+
+
+def _with_solution(run: LabRun, clock: Clock, progress: Progress) -> list[Broken]:
+    run.prepare(progress)
+    try:
+        _play(run, [*run.lab.solution.diagnose, *run.lab.solution.repair], clock)
+        score = run.submit({key: getattr(run.lab.cause, key).answer for key in CAUSE_KEYS})
+    finally:
         run.restore(progress)
     if score.passed and score.points == score.maximum == 100:
         return []

@@ -2,6 +2,7 @@
 
 from cka_kubelet.faults.api import Context, Fault, Parameter, Value, settle
 from cka_kubelet.remote.steps import (
+    Absent,
     DaemonReload,
     MoveFile,
     RemoveFile,
@@ -14,6 +15,7 @@ from cka_kubelet.remote.steps import (
 )
 
 __all__ = [
+    "Absent",
     "Context",
     "DaemonReload",
     "Fault",

@@ -41,6 +41,13 @@ class RemoveFile:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """Let nothing be at `path`. A learner who puts something there does so within what restoring takes out again."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class MoveFile:
     """Rename a file or link; content, owner, mode and times go with it."""
 
@@ -77,7 +84,7 @@ class DaemonReload:
     """`systemctl daemon-reload`. Restoring does it always, so it touches nothing."""
 
 
-Step: TypeAlias = WriteFile | ReplaceText | RemoveFile | MoveFile | Symlink | SetMode | Unit | DaemonReload
+Step: TypeAlias = WriteFile | ReplaceText | RemoveFile | Absent | MoveFile | Symlink | SetMode | Unit | DaemonReload
 
 
 def touches(steps: Sequence[Step]) -> tuple[list[str], list[str]]:
@@ -114,7 +121,7 @@ def operations(steps: Sequence[Step], before: Mapping[str, State]) -> list[dict[
 
 
 def _wanted(
-    step: WriteFile | ReplaceText | RemoveFile | MoveFile | Symlink | SetMode, now: Mapping[str, State]
+    step: WriteFile | ReplaceText | RemoveFile | Absent | MoveFile | Symlink | SetMode, now: Mapping[str, State]
 ) -> dict[str, State]:
     old = now[step.path]
     match step:
@@ -127,6 +134,8 @@ def _wanted(
             return {path: _file(old, data.replace(text.encode(), new.encode()), None)}
         case RemoveFile(path):
             _present(old, path)
+            return {path: {"kind": "absent"}}
+        case Absent(path):
             return {path: {"kind": "absent"}}
         case MoveFile(path, target):
             _present(old, path)
