@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cka_kubelet.errors import NodeError, UnsafeTargetError
+from cka_kubelet.errors import HostKeyError, NodeError, NodeUnreachableError, UnsafeTargetError
 from cka_kubelet.remote.shell import Shell
 
 MARKER = "/etc/cka-lab/node.json"
@@ -11,12 +11,15 @@ _HINT = "Nothing was changed. A lab node is made by `cka-kubelet lab`, or on you
 
 
 def require_marker(shell: Shell, cluster_id: str, *, own_machine_id: Path = Path("/etc/machine-id")) -> None:
-    """Return when the node carries the marker of `cluster_id` and is not this machine. Raises UnsafeTargetError."""
+    """Return when the node carries the marker of `cluster_id` and is not this machine. Raises UnsafeTargetError,
+    NodeUnreachableError, HostKeyError."""
     try:
         raw = shell.read_file(MARKER, limit=64 * 1024)
         marker = json.loads(raw)
     except FileNotFoundError:
         raise UnsafeTargetError(f"{shell.name} carries no marker ({MARKER}): it is not a lab node", _HINT) from None
+    except (NodeUnreachableError, HostKeyError):
+        raise  # nothing is known about the marker
     except (NodeError, ValueError) as err:
         raise UnsafeTargetError(f"{shell.name}: the marker {MARKER} cannot be used: {err}", _HINT) from None
     expected = {"cluster": cluster_id, "node": shell.name}
@@ -33,5 +36,7 @@ def require_marker(shell: Shell, cluster_id: str, *, own_machine_id: Path = Path
 def _machine_id(shell: Shell) -> str:
     try:
         return shell.read_file("/etc/machine-id", limit=128).decode("ascii", "replace").strip()
+    except (NodeUnreachableError, HostKeyError):
+        raise
     except (FileNotFoundError, NodeError):
         return ""

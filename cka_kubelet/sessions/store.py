@@ -30,6 +30,9 @@ _MIGRATIONS = (
 )
 
 
+_SCORE = ("id", "run", "lab", "at", "verdict", "points", "maximum", "seconds", "body")
+
+
 @dataclass(frozen=True)
 class StoredScore:
     """One score as it was stored. `body`: the graded lines."""
@@ -113,7 +116,7 @@ class Store:
                 "SELECT s.id, run, lab, at, verdict, points, maximum, seconds, body FROM scores s"
                 " JOIN runs ON runs.id = run ORDER BY s.id"
             ).fetchall()
-        return [StoredScore(*row[:8], json.loads(row[8])) for row in rows]
+        return [StoredScore(**{**dict(zip(_SCORE, row, strict=True)), "body": json.loads(row[-1])}) for row in rows]
 
     def first_broken(self) -> int | None:
         """The number of the first score that is not as it was stored, or does not follow the one before; or None."""

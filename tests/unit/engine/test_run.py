@@ -1,0 +1,199 @@
+"""One lab from beginning to end on nodes made of directories: what is graded, and what is left behind."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cka_kubelet.clock import FakeClock
+from cka_kubelet.engine.run import LabRun
+from cka_kubelet.errors import LabStartError, NodeUnreachableError
+from cka_kubelet.faults.journal import Journal
+from cka_kubelet.labspec import catalogue
+from cka_kubelet.scoring.grading import CAUSE_KEYS
+from cka_kubelet.scoring.result import Verdict
+from cka_kubelet.sessions.store import Store
+from tests.unit.engine.cluster import FakeCluster
+from tests.unit.faults.nodes import picture
+
+KUBELET = "kubelet.service"
+Make = Callable[..., LabRun]
+
+
+def quiet(phase: str, detail: str) -> None:
+    pass
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, clock: FakeClock) -> FakeCluster:
+    return FakeCluster(tmp_path, clock)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal")
+
+
+@pytest.fixture
+def make(tmp_path: Path, cluster: FakeCluster, clock: FakeClock, journal: Journal) -> Iterator[Make]:
+    store = Store(tmp_path / "history.db")
+
+    def run(lab: str = "notready-1", *, exam: bool = False) -> LabRun:
+        return LabRun(
+            catalogue.find(lab), cluster, journal=journal, store=store, clock=clock, exam=exam, fault_folder=tmp_path
+        )
+
+    yield run
+    store.close()
+
+
+def answers(run: LabRun) -> dict[str, str]:
+    return {key: getattr(run.lab.cause, key).answer for key in CAUSE_KEYS}
+
+
+def look(run: LabRun) -> None:
+    run.recorder.stream("controlplane").feed(b"node01   NotReady   <none>   3m\n")
+    run.recorder.stream("node01").feed(
+        b"     Loaded: loaded (/usr/lib/systemd/system/kubelet.service; disabled; preset: enabled)\n"
+        b"     Active: inactive (dead)\n"
+    )
+
+
+def test_a_good_learner_scores_everything(make: Make, cluster: FakeCluster, journal: Journal) -> None:
+    before = picture(cluster.shell("node01"))
+    run = make()
+    run.prepare(quiet)
+    assert journal.pending()
+    look(run)
+    cluster.clock.sleep(120)
+    cluster.shell("node01").run(["systemctl", "enable", KUBELET])
+    cluster.shell("node01").run(["systemctl", "start", KUBELET])
+    score = run.submit(answers(run))
+    assert (score.points, score.maximum, score.verdict) == (100, 100, Verdict.PASS)
+    assert score.seconds == 120
+    assert cluster.reboots == ["node01"]
+    run.restore(quiet)
+    assert picture(cluster.shell("node01")) == before
+    assert journal.pending() == []
+
+
+def test_an_untouched_lab_scores_nothing_for_repair_and_is_not_rebooted(make: Make, cluster: FakeCluster) -> None:
+    run = make()
+    run.prepare(quiet)
+    score = run.submit({})
+    assert (score.points, score.verdict) == (0, Verdict.FAIL)
+    assert cluster.reboots == []
+
+
+def test_started_but_not_enabled_does_not_pass(make: Make, cluster: FakeCluster) -> None:
+    run = make()
+    run.prepare(quiet)
+    cluster.shell("node01").run(["systemctl", "start", KUBELET])
+    score = run.submit(answers(run))
+    assert score.points_of("repair") == 30
+    assert score.verdict is Verdict.FAIL
+    failed = [line.name for line in score.category("lasting") if line.verdict is Verdict.FAIL]
+    assert failed == ["kubelet.service on node01", "node01 survives a reboot"]
+
+
+def test_what_was_broken_on_the_way_costs(make: Make, cluster: FakeCluster) -> None:
+    run = make()
+    run.prepare(quiet)
+    node = cluster.shell("node01")
+    node.run(["systemctl", "enable", KUBELET])
+    node.run(["systemctl", "start", KUBELET])
+    node.put("/etc/kubernetes/kubelet.conf", b"something else", 0o600)
+    score = run.submit(answers(run))
+    assert score.verdict is Verdict.FAIL
+    assert "/etc/kubernetes/kubelet.conf" in score.category("lasting")[1].found
+
+
+def test_what_cannot_be_graded_is_an_error(make: Make, cluster: FakeCluster) -> None:
+    run = make()
+    run.prepare(quiet)
+    cluster.down = True
+    score = run.submit(answers(run))
+    assert score.verdict is Verdict.ERROR
+    assert {line.verdict for line in score.category("repair")} == {Verdict.ERROR}
+
+
+def test_exam_mode_scores_the_outcome_only(make: Make, cluster: FakeCluster) -> None:
+    run = make(exam=True)
+    run.prepare(quiet)
+    cluster.shell("node01").run(["systemctl", "enable", KUBELET])
+    cluster.shell("node01").run(["systemctl", "start", KUBELET])
+    score = run.submit({})
+    assert (score.points, score.maximum, score.passed) == (45, 45, True)
+
+
+def test_hints_have_their_price(make: Make) -> None:
+    run = make()
+    run.prepare(quiet)
+    look(run)
+    assert [run.hint().price, run.hint().price] == [5, 10]
+    assert run.submit(answers(run)).penalty == 15
+
+
+def test_an_unhealthy_cluster_is_not_broken_further(make: Make, cluster: FakeCluster, journal: Journal) -> None:
+    cluster.shell("node01").set_units({KUBELET: "active", "containerd.service": "inactive"})
+    before = picture(cluster.shell("node01"))
+    with pytest.raises(LabStartError, match=r"containerd\.service"):
+        make().prepare(quiet)
+    assert picture(cluster.shell("node01")) == before
+    assert journal.records() == []
+
+
+def test_the_symptom_comes_at_once_where_the_controller_believes_an_aged_lease(
+    make: Make, cluster: FakeCluster
+) -> None:
+    start = cluster.clock.now()
+    make().prepare(quiet)
+    assert cluster.aged
+    assert cluster.clock.now() - start < 5
+
+
+def test_without_a_symptom_everything_is_rolled_back(make: Make, cluster: FakeCluster, journal: Journal) -> None:
+    before = picture(cluster.shell("node01"))
+    with pytest.raises(LabStartError, match="did not show within"):
+        make("notready-6").prepare(quiet)  # this API server knows nothing of networks
+    assert picture(cluster.shell("node01")) == before
+    assert journal.records() == []
+
+
+def test_ctrl_c_while_waiting_for_the_symptom_rolls_back(
+    make: Make, cluster: FakeCluster, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = picture(cluster.shell("node01"))
+    run = make("notready-6")
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cluster.clock, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run.prepare(quiet)
+    assert picture(cluster.shell("node01")) == before
+    assert journal.records() == []
+
+
+def test_restore_can_be_repeated_when_the_node_was_away(make: Make, cluster: FakeCluster, journal: Journal) -> None:
+    before = picture(cluster.shell("node01"))
+    run = make()
+    run.prepare(quiet)
+
+    def away(argv: object) -> None:
+        raise NodeUnreachableError("node01: no route to host")
+
+    cluster.shell("node01").fail = away
+    with pytest.raises(NodeUnreachableError):
+        run.restore(quiet)
+    cluster.shell("node01").fail = lambda argv: None
+    run.restore(quiet)
+    assert run.restore(quiet) == []
+    assert picture(cluster.shell("node01")) == before
+    assert journal.records() == []
