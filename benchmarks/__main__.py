@@ -50,7 +50,8 @@ def measure_labs(cold: bool, runs: int = 5) -> dict[str, float]:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
+    models = (line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+    cpu = next(models, "model name: unknown").split(":")[1].strip()
     memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
     return {
         "cpu": cpu,

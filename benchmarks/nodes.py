@@ -9,8 +9,10 @@ from cka_kubelet.remote.shell import Shell
 IMAGE = "docker.io/library/busybox:1.36"
 
 _READY = """
-kubectl -n kube-node-lease patch lease node01 --type=merge -p '{"spec":{"renewTime":"2020-01-01T00:00:00.000000Z"}}' >/dev/null
-kubectl wait node/node01 --for=jsonpath='{.status.conditions[?(@.type=="Ready")].status}'=Unknown --timeout=60s >/dev/null
+kubectl -n kube-node-lease patch lease node01 --type=merge \\
+    -p '{"spec":{"renewTime":"2020-01-01T00:00:00.000000Z"}}' >/dev/null
+kubectl wait node/node01 --timeout=60s \\
+    --for=jsonpath='{.status.conditions[?(@.type=="Ready")].status}'=Unknown >/dev/null
 start=$(date +%s%N)
 ssh node01 systemctl start --no-block kubelet
 kubectl wait node/node01 --for=condition=Ready --timeout=60s >/dev/null

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from cka_kubelet.errors import ProvisionError
-from cka_kubelet.providers.base import Progress
 from cka_kubelet.provision import oci
 from cka_kubelet.provision.facts import Facts, gather
 from cka_kubelet.provision.files import IMAGES, HostTraits, NodeFile, marker, node_files
 from cka_kubelet.provision.plan import Step, enabled_units, install_steps, paths_of, unit_steps
-from cka_kubelet.provision.spec import ClusterSpec, NodeSpec
+from cka_kubelet.provision.spec import ClusterSpec, NodeSpec, Progress
 from cka_kubelet.remote.shell import Shell
 
 
