@@ -16,6 +16,8 @@ MAX_OSC = 8192
 KEPT_LINES = 2000
 KEPT_COMMANDS = 2000
 _CSI_ENDS_LINE = frozenset(b"HfEFABdJ")
+_SSH = re.compile(r"\s*ssh\s+(?:-\S+\s+)*(?:\w+@)?(?P<host>[a-z][a-z0-9-]{0,62})\s+(?P<command>\S.*)")
+"""One command on another node; a shell there announces itself."""
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|\\)")
 
 
@@ -193,7 +195,11 @@ class Stream:
         elif kind == "E":
             self._flush()
             self._in_command = True
-            self.recorder.ran(self.node, _unescape(rest.partition(";")[0]))
+            line = _unescape(rest.partition(";")[0])
+            self.recorder.ran(self.node, line)
+            if remote := _SSH.match(line):  # what it prints comes from there; the next prompt's Host mark ends that
+                self.node = remote["host"]
+                self.recorder.ran(self.node, remote["command"])
         elif kind == "D":
             self._flush()
             self.status = int(rest) if rest.isdigit() else 0

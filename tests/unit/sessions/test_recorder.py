@@ -99,3 +99,17 @@ def test_memory_stays_bounded_and_nothing_raises() -> None:
     assert len(recorder.lines) <= KEPT_LINES
     assert len(stream._line) <= MAX_LINE
     assert len(stream._osc) <= MAX_OSC
+
+
+def test_one_command_over_ssh_counts_for_the_other_node() -> None:
+    recorder, stream = recorded(
+        b"\x1b]633;P;Host=controlplane\x07\x1b]633;E;ssh -q root@node01 systemctl is-enabled kubelet\x07disabled\r\n",
+        b"\x1b]633;D;1\x07\x1b]633;P;Host=controlplane\x07",
+    )
+    assert [(command.node, command.line) for command in recorder.commands] == [
+        ("controlplane", "ssh -q root@node01 systemctl is-enabled kubelet"),
+        ("node01", "systemctl is-enabled kubelet"),
+    ]
+    assert [(node, line) for _, node, line in recorder.lines] == [("node01", "disabled")]
+    assert stream.node == "controlplane"
+    assert stream.finished == 1
