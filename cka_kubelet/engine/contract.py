@@ -35,9 +35,9 @@ class Broken:
 
 def prove(make: Callable[[], LabRun], cluster: Cluster, clock: Clock, progress: Progress) -> list[Broken]:
     """Put one lab through its contract. `make` gives a new run on `cluster` each time. Empty when all is kept."""
-    before = _files(cluster)
+    before = files_of(cluster)
     found = _without_repair(make(), clock, progress) + _with_solution(make(), clock, progress)
-    after = _files(cluster)
+    after = files_of(cluster)
     changed = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
     return found + [Broken("restored byte for byte", path) for path in changed]
 
@@ -85,7 +85,8 @@ def _says(score: Score) -> str:
     return f"{score.verdict.value} with {score.points:g} of {score.maximum:g}; {'; '.join(lost)}"
 
 
-def _files(cluster: Cluster) -> dict[str, str]:
+def files_of(cluster: Cluster) -> dict[str, str]:
+    """`node:path` → kind, mode, owner and content hash of everything that a fault may touch."""
     return {
         f"{name}:{path}": line
         for name in cluster.nodes
