@@ -9,7 +9,7 @@ import ipaddress
 import json
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -97,7 +97,7 @@ class ContainerProvider:
         _, public_key = identity.ssh_key()
         record = ClusterRecord.load()
         remove_containers(engine)
-        subnet = record.subnet if record else _new_subnet(engine)
+        subnet = _subnet(engine, record)
         key = inputs_hash(content_hash(public_key), subnet)
         if record and self._usable(engine, record, key):
             progress("nodes", "starting from the prepared images")
@@ -287,20 +287,23 @@ def _ensure_network(engine: Engine, subnet: str) -> None:
     engine.run("network", "create", "--label", f"{LABEL}={identity.installation_id()}", "--subnet", subnet, name)
 
 
-def _new_subnet(engine: Engine) -> str:
-    """A free subnet for a network that is about to be made; one left by a killed run is not in its way."""
+def _subnet(engine: Engine, record: ClusterRecord | None) -> str:
+    """The prepared images' subnet while it can be had, else a free one. A network that a killed run left is ours."""
+    if record and engine.exists("network", _network_name()):
+        return record.subnet
     engine.run("network", "rm", "--force", _network_name(), check=False)
-    return choose_subnet(engine)
-
-
-def choose_subnet(engine: Engine) -> str:
-    """The first candidate free of this machine's routes and the engine's networks. Raises EnvironmentError_."""
     taken = _routes() + _engine_subnets(engine)
-    for candidate in _SUBNETS:
+    wanted = [*([record.subnet] if record else []), *_SUBNETS]
+    return choose_subnet(wanted, taken)
+
+
+def choose_subnet(wanted: Sequence[str], taken: Sequence[ipaddress.IPv4Network]) -> str:
+    """The first of `wanted` that overlaps with none of `taken`. Raises EnvironmentError_."""
+    for candidate in wanted:
         if not any(ipaddress.ip_network(candidate).overlaps(network) for network in taken):
             return candidate
     raise EnvironmentError_(
-        f"none of the networks {', '.join(_SUBNETS)} is free on this machine",
+        f"none of the networks {', '.join(wanted)} is free on this machine",
         "Remove one that is not needed (`podman network ls`, `ip route`) and try again.",
     )
 

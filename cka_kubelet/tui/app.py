@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -267,9 +268,24 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
     def _restore_when_told_to_end(self) -> None:
         """A closed window or `kill` is a learner who leaves: restore, then end."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):  # not the main thread, Windows
-                loop.add_signal_handler(number, self._leave, True)
+        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):  # not the main thread, Windows
+            loop.add_signal_handler(signal.SIGTERM, self._leave, True)
+            loop.add_signal_handler(signal.SIGHUP, self._window_closed)
+
+    def _window_closed(self) -> None:
+        """Restore without a screen, then end the process: Textual's driver may wait for ever on a terminal that is
+        gone. Restoring is safe to repeat, so it does not matter how far the app had come."""
+
+        def restore_and_end() -> None:
+            code = Outcome().exit_code
+            try:
+                for _ in self._lab_run.restore():
+                    pass
+            except LabError as err:
+                code = err.exit_code  # the journal still knows what is pending; `cka-kubelet restore` finishes it
+            os._exit(code)
+
+        threading.Thread(target=restore_and_end, name="window-closed").start()
 
     def action_ask_to_leave(self) -> None:
         self.ask_to_leave()

@@ -1,13 +1,15 @@
 """Decisions about the engine and this machine; nothing here starts a container."""
 
 import resource
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from cka_kubelet.errors import UsageError
+from cka_kubelet.errors import EnvironmentError_, UsageError
 from cka_kubelet.providers import doctor
 from cka_kubelet.providers.base_image import DEFAULT_MIRROR, content_hash, mirror
+from cka_kubelet.providers.container import choose_subnet
 from cka_kubelet.providers.engine import Engine, cgroup_mode, ulimits
 from cka_kubelet.providers.readiness import all_ready
 from cka_kubelet.providers.ssh import Host, fingerprint, parse_host
@@ -52,6 +54,13 @@ def test_base_image_follows_the_key() -> None:
 
 def test_mirror_without_sources_is_debians_default(tmp_path: Path) -> None:
     assert mirror(tmp_path) == DEFAULT_MIRROR
+
+
+def test_the_first_subnet_that_nobody_uses_is_taken() -> None:
+    taken = [IPv4Network("172.30.0.0/16"), IPv4Network("10.30.1.128/25")]
+    assert choose_subnet(["172.30.1.0/24", "10.30.1.0/24", "10.130.11.0/24"], taken) == "10.130.11.0/24"
+    with pytest.raises(EnvironmentError_, match="free on this machine"):
+        choose_subnet(["172.30.1.0/24"], taken)
 
 
 READY = "node controlplane True\nnode node01 True\nlease controlplane {0}\nlease node01 {1}\n"
