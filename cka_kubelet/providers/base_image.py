@@ -138,8 +138,10 @@ def _from_mmdebstrap(engine: Engine, image: str, public_key: str, progress: Prog
             f"--customize-hook=tar-in {files} /", f'--customize-hook=chroot "$1" sh -c {_quote(_FINISH)}',
             SUITE, "-", mirror(),
         )  # fmt: skip
-        with tempfile.TemporaryFile() as errors:
-            builder = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors)
+        with (
+            tempfile.TemporaryFile() as errors,
+            subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors) as builder,
+        ):
             try:
                 engine.run("import", *changes, "-", image, stdin=builder.stdout, timeout=900)
             except EngineError as err:
