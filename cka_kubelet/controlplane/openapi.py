@@ -23,6 +23,11 @@ _SCALARS: dict[str, Object] = {
 }
 _VALIDATION = {"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": True}}
 
+V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+V2 = b"\n\x032.0"
+"""/openapi/v2 as kubectl asks for it (protobuf): `swagger: "2.0"` and no definitions. kubectl up to 1.32
+looks there before it applies a List, and passes over kinds that it does not find; all others it looks up in v3."""
+
 
 def index() -> Object:
     """/openapi/v3: where each group version's document is."""

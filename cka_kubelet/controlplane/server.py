@@ -97,6 +97,8 @@ class APIServer:
                 return _health(path, prefix, verbose="verbose" in request.query)
         parts = [part for part in path.split("/") if part]
         found = self._discovery(parts, "apidiscovery.k8s.io" in request.header("accept"))
+        if parts == ["openapi", "v2"]:
+            return Response(200, [("content-type", openapi.V2_TYPE)], openapi.V2)
         if found is None:
             return Response(404, _TEXT, b"404 page not found\n")
         headers = _JSON

@@ -63,6 +63,14 @@ def test_a_pod_runs_logs_and_executes(cluster: ContainerCluster) -> None:
     kubectl(cluster, "delete", "pod", "hello", "--grace-period=1")
 
 
+def test_a_list_can_be_applied(cluster: ContainerCluster) -> None:
+    names = ("one", "two")
+    items = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}} for name in names]
+    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}).encode()
+    done = cluster.shell("controlplane").run(["kubectl", "apply", "-f", "-"], input=document)
+    assert done.text == "configmap/one created\nconfigmap/two created\n"
+
+
 def test_pods_on_different_nodes_reach_each_other(cluster: ContainerCluster) -> None:
     kubectl(cluster, "run", "web", "--image=docker.io/library/cka-web:1.0")
     kubectl(cluster, "wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
