@@ -9,8 +9,17 @@ from cka_kubelet.providers.base import Progress
 from cka_kubelet.providers.engine import Engine, find_engine
 
 # podman itself; runc because crun refuses hybrid cgroups; mmdebstrap and the keyring build the base image without a
-# registry; netavark, aardvark-dns and iptables are Podman's networks.
-PACKAGES = ("podman", "runc", "mmdebstrap", "debian-archive-keyring", "netavark", "aardvark-dns", "iptables")
+# registry; netavark, aardvark-dns, iptables (Debian 12) and nftables (Debian 13) are Podman's networks.
+PACKAGES = (
+    "podman",
+    "runc",
+    "mmdebstrap",
+    "debian-archive-keyring",
+    "netavark",
+    "aardvark-dns",
+    "iptables",
+    "nftables",
+)
 
 
 def as_root(*argv: str) -> list[str]:
