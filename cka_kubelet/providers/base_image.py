@@ -12,6 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from cka_kubelet.errors import EngineError, EnvironmentError_
 from cka_kubelet.providers.base import Progress
@@ -153,9 +154,9 @@ def _from_mmdebstrap(engine: Engine, image: str, public_key: str, progress: Prog
                 raise _mmdebstrap_error(errors, builder.returncode) or EngineError("mmdebstrap failed")
 
 
-def _mmdebstrap_error(errors: object, code: int) -> EnvironmentError_ | None:
-    errors.seek(0)  # type: ignore[attr-defined]
-    lines = [line for line in errors.read().decode("utf-8", "replace").splitlines() if line.startswith("E:")]  # type: ignore[attr-defined]
+def _mmdebstrap_error(errors: IO[bytes], code: int) -> EnvironmentError_ | None:
+    errors.seek(0)
+    lines = [line for line in errors.read().decode("utf-8", "replace").splitlines() if line.startswith("E:")]
     if not lines:
         return None
     return EnvironmentError_(
@@ -165,8 +166,8 @@ def _mmdebstrap_error(errors: object, code: int) -> EnvironmentError_ | None:
 
 
 def _ensure_mmdebstrap(progress: Progress) -> None:
-    missing = [name for name, path in (("mmdebstrap", Path("/usr/bin/mmdebstrap")),) if not path.exists()]
-    missing += [] if _KEYRING.exists() else ["debian-archive-keyring"]
+    needed = {"mmdebstrap": Path("/usr/bin/mmdebstrap"), "debian-archive-keyring": _KEYRING}
+    missing = [package for package, path in needed.items() if not path.exists()]
     if missing:
         apt_install(tuple(missing), progress)
 

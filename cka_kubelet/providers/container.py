@@ -176,9 +176,9 @@ class ContainerProvider:
 
 
 def _expiry(spec: ClusterSpec) -> float:
-    from cka_kubelet.provision.pki import fingerprint
+    from cka_kubelet.provision.pki import expiry
 
-    return fingerprint(spec.pki).timestamp()
+    return expiry(spec.pki).timestamp()
 
 
 def _new_cluster_spec(marker: str, addresses: Mapping[str, str]) -> ClusterSpec:

@@ -6,8 +6,8 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -52,7 +52,6 @@ class Engine:
     binary: str
     prefix: tuple[str, ...] = ()
     runtime: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *args: str, timeout: float = 60, stdin: IO[bytes] | None = None, check: bool = True) -> str:
         """stdout of one engine command. Raises EngineError with the engine's own words."""

@@ -124,9 +124,9 @@ def _flags(cluster: ClusterSpec, node: NodeSpec) -> Iterator[str]:
 
 def client_pem_name(cluster: ClusterSpec) -> str:
     """kubelet-client-YYYY-MM-DD-HH-MM-SS.pem, as the certificate manager would have named it."""
-    from cka_kubelet.provision.pki import fingerprint  # cryptography is slow to import and needed only here
+    from cka_kubelet.provision.pki import expiry  # cryptography is slow to import and needed only here
 
-    return f"kubelet-client-{fingerprint(cluster.pki):%Y-%m-%d-%H-%M-%S}.pem"
+    return f"kubelet-client-{expiry(cluster.pki):%Y-%m-%d-%H-%M-%S}.pem"
 
 
 def _kubeconfig(cluster: ClusterSpec, cluster_name: str, user: str, credentials: str | None) -> bytes:

@@ -62,7 +62,7 @@ def make_pki(control_plane: NodeName, nodes: Sequence[NodeName], service_ip: str
     return files
 
 
-def fingerprint(files: Mapping[str, bytes]) -> datetime:
+def expiry(files: Mapping[str, bytes]) -> datetime:
     """When the cluster's leaf certificates end; what decides whether a prepared image is still good."""
     return x509.load_pem_x509_certificate(files["apiserver.crt"]).not_valid_after_utc
 
