@@ -8,7 +8,7 @@ import sys
 import termios
 import tty
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cka_kubelet import paths
@@ -17,7 +17,7 @@ from cka_kubelet.engine.target import target_of
 from cka_kubelet.errors import UsageError
 from cka_kubelet.faults.injection import undo_all
 from cka_kubelet.faults.journal import Journal
-from cka_kubelet.providers.base import Cluster, Progress, Provider
+from cka_kubelet.providers.base import SINGLE_NODE, Cluster, Progress, Provider
 from cka_kubelet.remote.shell import Terminal
 
 if TYPE_CHECKING:  # loaded only by the commands that need them
@@ -69,6 +69,8 @@ def run_lab(options: LabOptions) -> int:
     from cka_kubelet.sessions import lock
 
     file = catalogue.find(options.name)
+    if len(options.hosts) == 1:
+        file = replace(file, lab=file.lab.on_one_node(SINGLE_NODE))
     source = provider(options.hosts)
     with lock.held(paths.data_dir() / "lab.lock"):
         keeper = _Keeper(options, file, source)

@@ -4,7 +4,7 @@ Points: symptom 10, evidence 20, cause 25, repair 30, lasting 15; within a categ
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -218,3 +218,20 @@ class Lab(Part):
         if self.minutes[0] > self.minutes[1]:
             raise ValueError("`minutes` is [quick, slow], quick first")
         return self
+
+    def on_one_node(self, node: str) -> "Lab":
+        """The same lab where `node` is the control plane too: what it says of `controlplane` is meant of that node."""
+        return Lab.model_validate(_renamed(self.model_dump(by_alias=True), "controlplane", node))
+
+
+_NODE_KEYS = {"node", "on", "start_on"}
+
+
+def _renamed(part: Any, old: str, new: str) -> Any:
+    if isinstance(part, dict):
+        return {
+            key: new if key in _NODE_KEYS and value == old else _renamed(value, old, new) for key, value in part.items()
+        }
+    if isinstance(part, list):
+        return [_renamed(value, old, new) for value in part]
+    return part

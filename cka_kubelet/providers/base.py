@@ -7,7 +7,10 @@ from typing import Protocol
 from cka_kubelet.provision.spec import Progress, Role
 from cka_kubelet.remote.shell import Shell
 
-__all__ = ["Cluster", "NodeInfo", "Progress", "Provider", "Role"]
+__all__ = ["SINGLE_NODE", "Cluster", "NodeInfo", "Progress", "Provider", "Role"]
+
+SINGLE_NODE = "node01"
+"""The name of a node that is the whole cluster, its control plane included."""
 
 
 @dataclass(frozen=True)

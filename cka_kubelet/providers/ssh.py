@@ -19,7 +19,7 @@ from cka_kubelet import paths
 from cka_kubelet.clock import Clock, SystemClock, wait_until
 from cka_kubelet.errors import NodeError, ProvisionError, RestoreError, UnsafeTargetError, UsageError
 from cka_kubelet.providers import identity
-from cka_kubelet.providers.base import NodeInfo, Progress
+from cka_kubelet.providers.base import SINGLE_NODE, NodeInfo, Progress
 from cka_kubelet.providers.readiness import wait_for_ssh, wait_until_ready
 from cka_kubelet.provision.files import MARKER
 from cka_kubelet.provision.pki import NodeName, make_pki
@@ -40,6 +40,7 @@ _ADDED = ("/opt/cka-kubelet", "/etc/cka-lab", "/var/lib/cka-control-plane", "/ro
 _DIRECTORIES = (
     "/etc/kubernetes/manifests", "/etc/kubernetes/pki", "/etc/kubernetes", "/root/.kube", "/opt/cni/bin", "/opt/cni",
     "/etc/cni/net.d", "/etc/cni", "/etc/containerd", "/usr/lib/systemd/system/kubelet.service.d",
+    "/opt/containerd/bin", "/opt/containerd/lib", "/opt/containerd",
 )  # fmt: skip
 """Removed when nothing else is in them."""
 
@@ -88,18 +89,18 @@ class SSHCluster:
 
     def shell(self, name: str) -> SSHShell:
         if name == "controlplane" and name not in self._shells:
-            return self._shells["node01"]
+            return self._shells[SINGLE_NODE]
         return self._shells[name]
 
     def reboot(self, name: str) -> None:
         shell = self.shell(name)
-        before = _boot_id(shell)
+        before = _boot(shell)
         shell.run(["systemctl", "reboot"], check=False)
         shell.close()
 
         def again() -> bool:
             try:
-                return _boot_id(shell) != before
+                return _boot(shell) != before
             except NodeError:
                 shell.close()
                 return False
@@ -202,7 +203,7 @@ class SSHProvider:
 
 
 def _names(count: int) -> tuple[str, ...]:
-    return ("node01",) if count == 1 else ("controlplane", "node01")
+    return (SINGLE_NODE,) if count == 1 else ("controlplane", "node01")
 
 
 def _cluster_id(hosts: Sequence[Host]) -> str:
@@ -246,8 +247,12 @@ def _own_address(shell: Shell) -> str:
         raise ProvisionError(f"{shell.name} has no IPv4 address of its own", "A node needs one route.") from None
 
 
-def _boot_id(shell: Shell) -> str:
-    return shell.run(["cat", "/proc/sys/kernel/random/boot_id"], timeout=10).text.strip()
+def _boot(shell: Shell) -> str:
+    """Changes with every boot. A container host shares its machine's boot id, so the start of PID 1 counts too."""
+    boot_id, pid1 = shell.run(["cat", "/proc/sys/kernel/random/boot_id", "/proc/1/stat"], timeout=10).text.split("\n")[
+        :2
+    ]
+    return f"{boot_id} {pid1.rpartition(')')[2].split()[19]}"
 
 
 def _take_off(shell: Shell, before: dict[str, Any]) -> list[str]:
@@ -272,13 +277,14 @@ def _take_off(shell: Shell, before: dict[str, Any]) -> list[str]:
     captured = nodestate.Captured(before["paths"], there)
     _, errors = nodestate.restore(shell, captured)
     empty = shlex.join(_DIRECTORIES)
-    script = (
-        f"rm -rf {shlex.join(_ADDED)}; rmdir --ignore-fail-on-non-empty {empty} 2>/dev/null; systemctl daemon-reload"
-    )
-    shell.script(script, check=False)
+    remove = f"rm -rf {shlex.join(_ADDED)}; rmdir --ignore-fail-on-non-empty {empty} 2>/dev/null || true"
+    shell.script(f"{remove}; {_FORGET_BYTECODE}; systemctl daemon-reload", check=False)
     present = nodestate.capture(shell, list(captured.paths), list(captured.units))
     return [*errors, *nodestate.differences(captured, present)]
 
+
+_FORGET_BYTECODE = "find /usr/lib/python3* -name '*.opt-2.pyc' -delete"
+"""The node half runs with -OO; what that left in the distribution's own directories is a cache nobody else reads."""
 
 _STOP = """
 systemctl stop kubelet kube-apiserver 2>/dev/null || true

@@ -170,7 +170,9 @@ def _control_plane(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
 
 
 def _learner(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
-    yield NodeFile("/etc/profile.d/shell-integration.sh", _template("shell-integration.sh"))
+    history = "/etc/cka-lab/bash_history" if cluster.own_hosts else "~/.bash_history"  # a host keeps its user's own
+    marks = _template("shell-integration.sh", NODE=node.name, HISTORY=history)
+    yield NodeFile("/etc/profile.d/shell-integration.sh", marks)
     yield NodeFile("/root/.bashrc", _template("bashrc"))
     yield NodeFile("/root/.vimrc", b"set nocompatible expandtab tabstop=2 shiftwidth=2\n")
     yield NodeFile("/etc/motd", b"")

@@ -118,14 +118,17 @@ def seen_host_key(host: str, port: int, timeout: float = 10.0) -> str:
 
 
 class SSHTerminal(Terminal):
-    """A login shell on a pseudo-terminal over a connection of its own."""
+    """Root's login shell on a pseudo-terminal over a connection of its own; by sudo when we log in as another user."""
 
-    def __init__(self, transport: paramiko.Transport, columns: int, rows: int) -> None:
+    def __init__(self, transport: paramiko.Transport, columns: int, rows: int, *, sudo: bool) -> None:
         self._transport = transport
         # A small window: what is under way when Ctrl-C is pressed is what one waits for under a flood of output.
         self._channel = transport.open_session(window_size=131072, max_packet_size=32768, timeout=10)
         self._channel.get_pty("xterm-256color", columns, rows)
-        self._channel.invoke_shell()
+        if sudo:
+            self._channel.exec_command("exec sudo -n -i")
+        else:
+            self._channel.invoke_shell()
 
     def read(self, timeout: float) -> bytes | None:
         self._channel.settimeout(timeout)
@@ -221,7 +224,7 @@ class SSHShell:
     def open_terminal(self, columns: int = 80, rows: int = 24) -> Terminal:
         transport = _connect(self._name, self._target, self._connect_timeout)
         try:
-            return SSHTerminal(transport, columns, rows)
+            return SSHTerminal(transport, columns, rows, sudo=self._target.sudo)
         except (paramiko.SSHException, EOFError, OSError) as err:
             transport.close()
             raise self._lost(err) from None

@@ -118,3 +118,11 @@ def test_there_are_eight_labs_whose_faults_exist() -> None:
 
 def test_the_schema_names_every_key() -> None:
     assert {"faults", "cause", "wrong_repairs"} <= catalogue.schema()["properties"].keys()
+
+
+def test_on_one_node_everything_of_the_control_plane_is_meant_of_that_node() -> None:
+    lab = catalogue.find("notready-1").lab.on_one_node("node01")
+    assert lab.start_on == "node01"
+    assert {check.node for check in lab.baseline} == {"node01"}
+    assert {command.on for command in [*lab.solution.diagnose, *lab.solution.repair]} == {"node01"}
+    assert "controlplane" in lab.brief  # prose stays as it was written

@@ -130,3 +130,14 @@ def test_node_half_has_nothing_of_the_trainer() -> None:
 def test_a_node_that_answers_nonsense_is_an_error_for_people(text: str) -> None:
     with pytest.raises(ProvisionError):
         parse(text)
+
+
+@pytest.mark.parametrize(("own", "history"), [(False, "~/.bash_history"), (True, "/etc/cka-lab/bash_history")])
+def test_shells_name_their_node_and_leave_no_history_on_a_users_host(
+    cluster: ClusterSpec, own: bool, history: str
+) -> None:
+    files = {file.path: file.data.decode() for file in wanted(replace(cluster, own_hosts=own), 1) if file.data}
+    marks = files["/etc/profile.d/shell-integration.sh"]
+    assert f"HISTFILE={history}\n" in marks
+    assert "$HOSTNAME" not in marks
+    assert "node01" in marks
