@@ -112,19 +112,22 @@ def nodes_destroy(
     images: Annotated[
         bool, typer.Option("--images", help="Remove the prepared images too; the next lab is a cold start.")
     ] = False,
+    hosts: Annotated[
+        bool, typer.Option("--hosts", help="Put your own hosts (`lab --host`) back as they were, too.")
+    ] = False,
 ) -> None:
     """Remove every lab node, its network and volumes from this machine."""
     from cka_kubelet import wiring
 
-    wiring.destroy_nodes(images)
+    wiring.destroy_nodes(images=images, hosts=hosts)
 
 
 @app.command(epilog="Safe after any crash and safe to repeat: `cka-kubelet restore`")
-def restore(host: HOST = None, json_: JSON = False) -> None:
-    """Undo every pending injection on every known node."""
+def restore(json_: JSON = False) -> None:
+    """Undo every pending injection on every known node, your own hosts included."""
     from cka_kubelet import wiring
 
-    raise typer.Exit(wiring.restore(tuple(host or ()), json_))
+    raise typer.Exit(wiring.restore(json_))
 
 
 @app.command()

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from cka_kubelet import paths
 from cka_kubelet.clock import SystemClock
 from cka_kubelet.engine.target import target_of
-from cka_kubelet.errors import UsageError
+from cka_kubelet.errors import LabError, RestoreError, UsageError
 from cka_kubelet.faults.injection import undo_all
-from cka_kubelet.faults.journal import Journal
+from cka_kubelet.faults.journal import Journal, Record
 from cka_kubelet.providers.base import SINGLE_NODE, Cluster, Progress, Provider
 from cka_kubelet.remote.shell import Terminal
 
@@ -153,11 +153,18 @@ def list_labs(words: Sequence[str], as_json: bool) -> None:
         print(f"{lab.name:<{width}}  {f'{quick}-{slow} min':>9}  {lab.title}")
 
 
+def _clusters() -> list[Cluster]:
+    """Every cluster that exists now: this machine's containers, and each set of hosts that was ever consented to."""
+    from cka_kubelet.providers.ssh import known_clusters
+
+    return [*provider(()).existing(), *known_clusters()]
+
+
 def list_nodes(as_json: bool) -> None:
     """Print the nodes that exist now, with what is pending on them."""
     pending = journal().records()
     rows = []
-    for cluster in provider(()).existing():
+    for cluster in _clusters():
         for name, node in cluster.nodes.items():
             faults = [record.fault for record in pending if (record.cluster, record.node) == (cluster.id, name)]
             rows.append({**asdict(node), "cluster": cluster.id, "pending": faults})
@@ -167,55 +174,59 @@ def list_nodes(as_json: bool) -> None:
         print("No lab nodes are running. `cka-kubelet lab notready-1` starts some.")
     for row in rows if not as_json else ():
         state = f"fault pending: {', '.join(row['pending'])}" if row["pending"] else "clean"
-        print(f"{row['name']:<14} {row['role']:<14} {row['address']:<15} 127.0.0.1:{row['ssh_port']:<6} {state}")
+        place = f"{row['ssh_host']}:{row['ssh_port']}"
+        print(f"{row['name']:<14} {row['role']:<14} {row['address']:<15} {place:<21} {state}")
 
 
-def destroy_nodes(images: bool) -> None:
-    """Remove this installation's nodes; the journal of nodes that are no more is dropped too."""
+def destroy_nodes(*, images: bool, hosts: bool) -> None:
+    """Remove this machine's nodes and their pending faults; with `hosts`, put the user's own hosts back too."""
     from cka_kubelet.providers.container import ContainerProvider
+    from cka_kubelet.providers.ssh import known_clusters
 
     containers = ContainerProvider()
-    ids = [cluster.id for cluster in containers.existing()]
     gone = containers.destroy_all(images=images)
-    pending = journal()
-    for cluster_id in {*ids, *(record.cluster for record in pending.records() if not _is_own_host(record.cluster))}:
-        pending.forget_cluster(cluster_id)
+    book = journal()
+    own = {cluster.id: cluster for cluster in known_clusters()}
+    for cluster_id in {record.cluster for record in book.records()} - own.keys():
+        book.forget_cluster(cluster_id)
+    for cluster in own.values() if hosts else ():
+        undo_all(book, target_of(cluster))
+        cluster.destroy()
+        gone += [f"the lab from {node.ssh_host}" for node in cluster.nodes.values()]
     print("\n".join(f"removed {name}" for name in gone) or "Nothing to remove.")
 
 
-def _is_own_host(cluster_id: str) -> bool:
-    return (paths.data_dir() / "hosts" / f"{cluster_id}.json").exists()
-
-
-def restore(hosts: Sequence[str], as_json: bool) -> int:
-    """Undo every pending injection. Returns the exit code; raises RestoreError when something cannot be undone."""
-    done: list[dict[str, Any]] = []
+def restore(as_json: bool) -> int:
+    """Undo every pending injection. Returns 0; raises RestoreError, after all others, for what cannot be undone."""
     book = journal()
-    clusters = [*provider(()).existing(), *(provider(hosts).existing() if hosts else [])]
-    for cluster in clusters:
-        for record, changed in undo_all(book, target_of(cluster)):
-            done.append({"node": record.node, "lab": record.lab, "fault": record.fault, "changed": changed})
-    known = {cluster.id for cluster in clusters}
-    for record in book.records():
-        if record.cluster not in known and not _is_own_host(record.cluster):
-            book.restored(record)  # its containers are gone, and the fault with them
-            done.append({"node": record.node, "lab": record.lab, "fault": record.fault, "changed": ["node is gone"]})
-    left = book.records()
+    done: list[dict[str, Any]] = []
+    problems: list[LabError] = []
+    clusters = {cluster.id: cluster for cluster in _clusters()}
+    for cluster_id in sorted({record.cluster for record in book.records()}):
+        if cluster_id not in clusters:  # its containers are gone, and the faults with them
+            records = [record for record in book.records() if record.cluster == cluster_id]
+            done += [_undone(record, ["node is gone"]) for record in records]
+            book.forget_cluster(cluster_id)
+            continue
+        try:
+            done += [_undone(record, changed) for record, changed in undo_all(book, target_of(clusters[cluster_id]))]
+        except LabError as err:
+            problems.append(err)
     if as_json:
-        print(json.dumps({"restored": done, "pending": len(left)}, indent=2))
-    for entry in done if not as_json else ():
-        print(
-            f"{entry['node']}: {entry['fault']} ({entry['lab']}) undone: {', '.join(entry['changed']) or 'as it was'}"
-        )
-    if not done and not as_json:
-        print("Nothing is pending.")
-    if left:
-        names = sorted({record.node for record in left})
-        raise UsageError(
-            f"{len(left)} injections are pending on your own hosts ({', '.join(names)})",
-            "Name the hosts: `cka-kubelet restore --host user@address`.",
-        )
+        print(json.dumps({"restored": done, "pending": len(book.records())}, indent=2))
+    else:
+        for entry in done:
+            changed = ", ".join(entry["changed"]) or "as it was"
+            print(f"{entry['node']}: {entry['fault']} ({entry['lab']}) undone: {changed}")
+        if not done and not problems:
+            print("Nothing is pending.")
+    if problems:
+        raise RestoreError("; ".join(err.message for err in problems), "Mend that, then `cka-kubelet restore` again.")
     return 0
+
+
+def _undone(record: Record, changed: Sequence[str]) -> dict[str, Any]:
+    return {"node": record.node, "lab": record.lab, "fault": record.fault, "changed": list(changed)}
 
 
 def doctor(as_json: bool) -> int:
@@ -242,12 +253,11 @@ def node_shell(node: str) -> int:
     """Connect this terminal to a node's. Raises UsageError when there is no such node or no terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("`nodes shell` needs a terminal", "Run it from one.")
-    clusters = provider(()).existing()
-    if not clusters or node not in clusters[0].nodes:
-        known = ", ".join(clusters[0].nodes) if clusters else "none is running"
-        raise UsageError(f"there is no lab node called {node!r} ({known})", "`cka-kubelet nodes` lists them.")
+    cluster = next((cluster for cluster in _clusters() if node in cluster.nodes), None)
+    if cluster is None:
+        raise UsageError(f"there is no lab node called {node!r}", "`cka-kubelet nodes` lists them.")
     columns, rows = os.get_terminal_size()
-    terminal = clusters[0].shell(node).open_terminal(columns, rows)
+    terminal = cluster.shell(node).open_terminal(columns, rows)
     signal.signal(signal.SIGWINCH, lambda *_: terminal.resize(*os.get_terminal_size()))
     _connect(terminal)
     return 0

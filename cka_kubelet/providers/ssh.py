@@ -133,9 +133,7 @@ class SSHProvider:
     def acquire(self, progress: Progress) -> SSHCluster:
         record = _load(self.id)
         keys = dict(record["host_keys"]) if record else {}
-        shells = [
-            self._connect(host, name, keys) for host, name in zip(self._hosts, _names(len(self._hosts)), strict=True)
-        ]
+        shells = [_connect(host, name, keys) for host, name in zip(self._hosts, _names(len(self._hosts)), strict=True)]
         for host, shell in zip(self._hosts, shells, strict=True):
             wait_for_ssh(shell, self._clock, seconds=1)
             self._require_permission(host, shell, keys[str(host)], record is not None)
@@ -150,20 +148,7 @@ class SSHProvider:
         return cluster
 
     def existing(self) -> list[SSHCluster]:
-        record = _load(self.id)
-        if record is None:
-            return []
-        names = _names(len(self._hosts))
-        shells = [self._connect(host, name, record["host_keys"]) for host, name in zip(self._hosts, names, strict=True)]
-        return [SSHCluster(self._hosts, record, shells, self._clock)]
-
-    def _connect(self, host: Host, name: str, keys: dict[str, str]) -> SSHShell:
-        """A shell whose host key is the recorded one, or at the very first meeting the one the user will be shown."""
-        if str(host) not in keys:
-            keys[str(host)] = seen_host_key(host.address, host.port)
-        key_file, _ = identity.ssh_key()
-        target = SSHTarget(host.address, host.port, host.user, key_file, keys[str(host)], sudo=host.user != "root")
-        return SSHShell(name, target)
+        return [_recorded(record, self._clock)] if (record := _load(self.id)) else []
 
     def _require_permission(self, host: Host, shell: Shell, host_key: str, known: bool) -> None:
         """Raises UnsafeTargetError unless the host is ours already or its user consents. Changes nothing."""
@@ -200,6 +185,28 @@ class SSHProvider:
             before[node.name] = {**captured.as_json(), "packages": packages}
         identity.write_private(_record_path(self.id), json.dumps(record).encode())
         return record
+
+
+def known_clusters() -> list[SSHCluster]:
+    """Every set of hosts that carries our nodes, by what is recorded here. Nothing is connected to."""
+    records = (_load(path.stem) for path in sorted((paths.data_dir() / "hosts").glob("*.json")))
+    return [_recorded(record, SystemClock()) for record in records if record]
+
+
+def _recorded(record: dict[str, Any], clock: Clock) -> SSHCluster:
+    hosts = [parse_host(host) for host in record["host_keys"]]
+    names = _names(len(hosts))
+    shells = [_connect(host, name, record["host_keys"]) for host, name in zip(hosts, names, strict=True)]
+    return SSHCluster(hosts, record, shells, clock)
+
+
+def _connect(host: Host, name: str, keys: dict[str, str]) -> SSHShell:
+    """A shell whose host key is the recorded one, or at the very first meeting the one the user will be shown."""
+    if str(host) not in keys:
+        keys[str(host)] = seen_host_key(host.address, host.port)
+    key_file, _ = identity.ssh_key()
+    target = SSHTarget(host.address, host.port, host.user, key_file, keys[str(host)], sudo=host.user != "root")
+    return SSHShell(name, target)
 
 
 def _names(count: int) -> tuple[str, ...]:

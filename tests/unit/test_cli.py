@@ -107,3 +107,13 @@ def test_an_unwritable_home_says_which(tmp_path: Path) -> None:
     blocked.write_text("")
     done = cka(tmp_path, "lab", "notready-1", CKA_KUBELET_HOME=str(blocked / "home"))
     assert_one_message(done, 4, str(blocked))
+
+
+def test_hosts_that_were_consented_to_are_known_without_naming_them(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.mkdir()
+    record = {"id": "a-1", "host_keys": {"ada@192.0.2.7:2222": "ssh-ed25519 AAAA"}, "addresses": {"node01": "10.0.0.7"}}
+    (hosts / "a-1.json").write_text(json.dumps(record))
+    done = cka(tmp_path, "nodes")
+    assert done.returncode == 0
+    assert "192.0.2.7:2222" in done.stdout
