@@ -3,11 +3,13 @@
 `klog.error("kubelet.go:3531", "Unable to …", err=error, node=name)` prints
 `E1121 03:09:19.063796   54895 kubelet.go:3531] "Unable to …" err="…" node="node01"`.
 Strings are quoted, numbers and booleans bare, lists and mappings JSON, text of several lines framed by `<` and ` >`
-(klog/v2 internal/serialize). `logger=` is an ordinary last key.
+(klog/v2 internal/serialize). `logger=` is an ordinary last key. After `configure(json=True)` a line is a JSON object.
 """
 
+import fnmatch
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,6 +20,8 @@ _STDERR: Final = 2
 
 class _State:
     verbosity = 0
+    json = False
+    vmodule: tuple[tuple[str, int], ...] = ()
     pid = os.getpid()
 
 
@@ -33,6 +37,10 @@ class KObj:
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
+    def json_fields(self) -> dict[str, str]:
+        """What the JSON format shows."""
+        return {"name": self.name, "namespace": self.namespace} if self.namespace else {"name": self.name}
+
 
 KRef = KObj
 
@@ -42,14 +50,25 @@ def set_verbosity(level: int) -> None:
     _State.verbosity = level
 
 
+def configure(*, json: bool = False, vmodule: Sequence[tuple[str, int]] = ()) -> None:
+    """Set the format, and levels by source file: patterns such as `kubelet*` for the name without `.go`."""
+    _State.json = json
+    _State.vmodule = tuple(vmodule)
+
+
 def verbosity() -> int:
     """The level in force."""
     return _State.verbosity
 
 
-def enabled(level: int) -> bool:
-    """Whether lines of this level are printed."""
-    return level <= _State.verbosity
+def enabled(level: int, source: str = "") -> bool:
+    """Whether lines of this level are printed, in the source file `source` (`kubelet.go:1839`) if given."""
+    if level <= _State.verbosity:
+        return True
+    if not _State.vmodule or not source:
+        return False
+    name = source.partition(":")[0].removesuffix(".go")
+    return level <= next((most for pattern, most in _State.vmodule if fnmatch.fnmatchcase(name, pattern)), 0)
 
 
 def header(severity: str, source: str, now: float) -> str:
@@ -90,28 +109,37 @@ def format_line(msg: str, pairs: dict[str, Any]) -> str:
     return quote(msg) + "".join(f" {key}={format_value(value)}" for key, value in pairs.items())
 
 
-def _emit(severity: str, source: str, text: str) -> None:
-    line = header(severity, source, time.time()) + text + "\n"
+def _write(line: str) -> None:
     with suppress(OSError):  # nobody left to tell
-        os.write(_STDERR, line.encode("utf-8", "surrogateescape"))
+        os.write(_STDERR, (line + "\n").encode("utf-8", "surrogateescape"))
+
+
+def _emit(severity: str, source: str, msg: str, pairs: dict[str, Any], level: int | None) -> None:
+    now = time.time()
+    if _State.json:
+        from cka_kubelet.kube import klogjson  # only where it is asked for
+
+        _write(klogjson.entry(source, msg, level, pairs, now))
+    else:
+        _write(header(severity, source, now) + format_line(msg, pairs))
 
 
 def info(source: str, msg: str, /, v: int = 0, **kv: Any) -> None:
     """Print an I line, when level `v` is enabled."""
-    if v <= _State.verbosity:
-        _emit("I", source, format_line(msg, kv))
+    if v <= _State.verbosity or (_State.vmodule and enabled(v, source)):
+        _emit("I", source, msg, kv, v)
 
 
 def warning(source: str, msg: str, /, **kv: Any) -> None:
     """Print a W line. Upstream writes few of them."""
-    _emit("W", source, format_line(msg, kv))
+    _emit("W", source, msg, kv, 0)
 
 
 def error(source: str, msg: str, /, err: object | None = None, **kv: Any) -> None:
     """Print an E line; `err` comes first and is left out when None."""
     if err is not None:
         kv = {"err": err if isinstance(err, str) else str(err), **kv}
-    _emit("E", source, format_line(msg, kv))
+    _emit("E", source, msg, kv, None)
 
 
 def unhandled(source: str, err: object) -> None:
@@ -119,12 +147,16 @@ def unhandled(source: str, err: object) -> None:
     error(source, "Unhandled Error", err=err, logger="UnhandledError")
 
 
-def raw(severity: str, source: str, text: str) -> None:
+def raw(severity: str, source: str, text: str, v: int = 0) -> None:
     """Print an unstructured line with a header, e.g. grpc's own."""
-    _emit(severity, source, text)
+    if not enabled(v, source):
+        return
+    if _State.json:
+        _emit(severity, source, text, {}, None if severity == "E" else v)
+    else:
+        _write(header(severity, source, time.time()) + text)
 
 
 def plain(text: str) -> None:
     """Print a line without any header, as flag deprecations and panics are."""
-    with suppress(OSError):
-        os.write(_STDERR, (text + "\n").encode("utf-8", "surrogateescape"))
+    _write(text)

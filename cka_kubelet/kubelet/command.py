@@ -5,43 +5,17 @@ import ctypes
 import sys
 
 from cka_kubelet.kube import klog
-from cka_kubelet.kubelet import configload, flags, startup, system
+from cka_kubelet.kubelet import configload, flags, logsettings, startup, system
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
-from cka_kubelet.kubelet.configvalidate import validate, validate_logging
-from cka_kubelet.kubelet.flagtable import FLAGS
+from cka_kubelet.kubelet.configvalidate import validate
 from cka_kubelet.kubelet.version import VERSION
 
 _PR_SET_NAME = 15
-_KINDS = {"slice": "strings", "map": "<comma-delimited set of key=value pairs>", "bool": "", "version": "", "help": ""}
 
 
 def set_process_name(name: str) -> None:
     """What ps and top call this process."""
     ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
-
-
-def usage() -> str:
-    """The text of --help."""
-    lines = [
-        'The kubelet is the primary "node agent" that runs on each node. It can register the node with the apiserver '
-        "using one of: the hostname; a flag to override the hostname; or specific logic for a cloud provider.",
-        "",
-        "The kubelet works in terms of a PodSpec. A PodSpec is a YAML or JSON object that describes a pod. It takes a "
-        "set of PodSpecs that come primarily from the apiserver and ensures that the containers described in those "
-        "PodSpecs are running and healthy.",
-        "",
-        "Usage:",
-        "  kubelet [flags]",
-        "",
-        "Flags:",
-    ]
-    for name in sorted(FLAGS):
-        flag = FLAGS[name]
-        short = {"help": "-h, ", "v": "-v, "}.get(name, "    ")
-        kind = _KINDS.get(flag.kind, flag.kind)
-        note = f"(DEPRECATED: {flag.deprecated})" if flag.deprecated else ""
-        lines.append(f"  {short}--{name} {kind}".ljust(60) + f" {note}".rstrip())
-    return "\n".join(lines)
 
 
 def _failed(error: object) -> int:
@@ -63,10 +37,13 @@ def _configure(parsed: flags.ParsedFlags) -> KubeletConfiguration:
     except flags.FlagError as error:
         raise startup.StartError(f"failed to validate kubelet flags: {error}") from error
     config = configload.load(parsed)
-    problem = validate_logging(config)
+    problem = logsettings.apply(config)
     if problem is not None:
         raise startup.StartError(problem)
-    klog.set_verbosity(int(config["logging"].get("verbosity") or 0))
+    if klog.enabled(1, "flags.go"):
+        from cka_kubelet.kubelet.flagshow import log_flags
+
+        log_flags(parsed)
     problem = validate(config, system.cgroup_version())
     if problem is not None:
         raise startup.StartError(
@@ -85,6 +62,8 @@ def main(argv: list[str]) -> int:
     if parsed.positional:
         return _failed(f"unknown command {parsed.positional[0]}")
     if parsed.values.get("help"):
+        from cka_kubelet.kubelet.flagshow import usage
+
         sys.stdout.write(usage() + "\n")
         return 0
     if parsed.text("version") in ("true", "raw"):

@@ -14,10 +14,14 @@ _OTHER_KINDS = ("CredentialProviderConfig", "SerializedNodeConfigSource", "Image
 _GO_TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "string": (str,),
-    "int32": (int,),
-    "int64": (int,),
     "float64": (int, float),
 }
+_INTEGERS = {
+    "int32": (-(1 << 31), (1 << 31) - 1),
+    "int64": (-(1 << 63), (1 << 63) - 1),
+    "uint32": (0, (1 << 32) - 1),
+}
+_PACKAGES = {"VModuleItem": "v1", "LoggingConfiguration": "v1", "Taint": "v1"}
 
 
 class DecodeError(Exception):
@@ -31,47 +35,78 @@ class CastError(Exception):
 def _kind_of(value: object) -> str:
     if isinstance(value, bool):
         return "bool"
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return "number"
-    if isinstance(value, float):
-        return f"number {value!r}"
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+
+
+def _go_type(kind: str) -> str:
+    """How Go names the type of a kind."""
+    if not kind.startswith("object:"):
+        return kind
+    name = kind.removeprefix("object:")
+    return f"{_PACKAGES.get(name, 'v1beta1')}.{name}"
 
 
 class _Decoder:
     def __init__(self) -> None:
         self.unknown: list[str] = []
 
-    def struct(self, name: str, value: dict[str, Any], path: str) -> dict[str, Any]:
+    def struct(self, name: str, value: dict[str, Any], path: str, strict_path: str) -> dict[str, Any]:
         result = {}
         for key, item in value.items():
             field = STRUCTS[name].get(key)
-            here = f"{path}.{key}" if path else key
+            strict = f"{strict_path}.{key}" if strict_path else key
             if field is None:
-                self.unknown.append(f'unknown field "{here}"')
+                self.unknown.append(f'unknown field "{strict}"')
             elif item is not None:
-                result[key] = self.value(name, field.kind, item, here)
+                here = f"{path}.{key}" if path else key
+                result[key] = self.value(name, field.kind, item, here, strict)
         return result
 
-    def value(self, struct: str, kind: str, item: Any, path: str) -> Any:
+    def value(self, struct: str, kind: str, item: Any, path: str, strict_path: str) -> Any:
+        """One value checked against its kind. `strict_path` has indices, which only the strict complaints show."""
         if kind == "any":
             return item
-        if kind == "duration":
+        if kind == "duration" or (kind == "timeOrDuration" and isinstance(item, str)):
             return self._duration(item)
+        if kind == "timeOrDuration":
+            if not isinstance(item, int) or isinstance(item, bool):
+                raise DecodeError(f"json: cannot unmarshal {_kind_of(item)} into Go value of type time.Duration")
+            return item
         if kind.startswith("object:"):
-            return self.struct(kind[7:], self._need(struct, item, dict, f"v1beta1.{kind[7:]}", path), path)
+            fields = self._need(struct, item, dict, _go_type(kind), path)
+            return self.struct(kind[7:], fields, path, strict_path)
         if kind.startswith("[]"):
-            items = self._need(struct, item, list, kind, path)
-            return [self.value(struct, kind[2:], element, path) for element in items]
+            items = self._need(struct, item, list, f"[]{_go_type(kind[2:])}", path)
+            return [
+                self.value(struct, kind[2:], element, path, f"{strict_path}[{index}]")
+                for index, element in enumerate(items)
+            ]
         if kind.startswith("map[string]"):
             items = self._need(struct, item, dict, kind, path)
-            return {key: self.value(struct, kind[11:], element, path) for key, element in items.items()}
+            return {
+                key: self.value(struct, kind[11:], element, path, f"{strict_path}.{key}")
+                for key, element in items.items()
+            }
         if kind == "header":
             return self._need(struct, item, dict, "map[string][]string", path)
+        if kind in _INTEGERS:
+            return self._integer(struct, kind, item, path)
         wrong = not isinstance(item, _GO_TYPES[kind]) or (isinstance(item, bool) and kind != "bool")
         if wrong:
             self._need(struct, item, type(None), kind, path)
         return item
+
+    def _integer(self, struct: str, kind: str, item: Any, path: str) -> int:
+        if isinstance(item, bool) or not isinstance(item, int | float):
+            self._need(struct, item, type(None), kind, path)
+        low, high = _INTEGERS[kind]
+        if item != int(item) or not low <= item <= high:
+            raise DecodeError(
+                f"json: cannot unmarshal number {item} into Go struct field {struct}.{path} of type {kind}"
+            )
+        return int(item)
 
     def _need(self, struct: str, item: Any, wanted: type, go_type: str, path: str) -> Any:
         if isinstance(item, wanted):
@@ -102,7 +137,7 @@ def decode(data: bytes) -> dict[str, Any]:
     _check_kind(document, data)
     fields = {key: value for key, value in document.items() if key not in ("kind", "apiVersion")}
     decoder = _Decoder()
-    decoded = decoder.struct("KubeletConfiguration", fields, "")
+    decoded = decoder.struct("KubeletConfiguration", fields, "", "")
     complaints = []
     if duplicates:
         complaints.append("yaml: unmarshal errors:\n" + "\n".join(duplicates))
@@ -141,7 +176,7 @@ def _unset(field: Field, value: Any) -> bool:
         return False
     if field.kind == "duration":
         return parse_duration(str(value)) == 0
-    return field.kind not in ("any", "[]string") and not value
+    return field.kind != "any" and not field.kind.startswith("[]") and not value
 
 
 def _fill(struct: str, value: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from cka_kubelet.kubelet.featuregates import GateError, check_gates
 from cka_kubelet.kubelet.flags import ParsedFlags
 from cka_kubelet.kubelet.flagtable import FLAGS
 
-_FLAG_ONLY = {
+FLAG_ONLY = {
     "readOnlyPort": 10255,
     "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
     "authorization": {"mode": "AlwaysAllow"},
@@ -115,7 +115,7 @@ def load(flags: ParsedFlags) -> KubeletConfiguration:
     if directory:
         fields = _load_directory(fields, directory)
     if not path and not directory:
-        fields = dict(_FLAG_ONLY)
+        fields = dict(FLAG_ONLY)
     try:
         check_gates(fields.get("featureGates") or {})
     except GateError as error:

@@ -117,15 +117,15 @@ enableSystemLogHandler bool? true
 enableSystemLogQuery bool? false
 shutdownGracePeriod duration "0s"
 shutdownGracePeriodCriticalPods duration "0s"
-shutdownGracePeriodByPodPriority any
+shutdownGracePeriodByPodPriority []object:ShutdownGracePeriodByPodPriority
 crashLoopBackOff object:CrashLoopBackOffConfig
-reservedMemory any
+reservedMemory []object:MemoryReservation
 enableProfilingHandler bool? true
 enableDebugFlagsHandler bool? true
 seccompDefault bool? false
 memoryThrottlingFactor float64? 0.9
 memoryReservationPolicy string "None"
-registerWithTaints any
+registerWithTaints []object:Taint
 registerNode bool? true
 tracing any
 localStorageCapacityIsolation bool? true
@@ -165,10 +165,28 @@ maxContainerRestartPeriod duration? "5m0s"
 
 LoggingConfiguration
 format string "text"
-flushFrequency any "5s"
-verbosity int32 0
-vmodule any
+flushFrequency timeOrDuration "5s"
+verbosity uint32 0
+vmodule []object:VModuleItem
 options any {"text": {"infoBufferSize": "0"}, "json": {"infoBufferSize": "0"}}
+
+VModuleItem
+filePattern string
+verbosity uint32
+
+ShutdownGracePeriodByPodPriority
+priority int32
+shutdownGracePeriodSeconds int64
+
+MemoryReservation
+numaNode int32
+limits any
+
+Taint
+key string
+value string
+effect string
+timeAdded string
 """
 
 DEFAULT_EVICTION_HARD = {

@@ -5,6 +5,15 @@ from typing import Any
 from cka_kubelet.kube.gofmt import parse_duration
 
 
+def at(fields: Any, path: str) -> Any:
+    """The value at a dotted path such as `authentication.x509.clientCAFile`, None when unset."""
+    for key in path.split("."):
+        if not isinstance(fields, dict):
+            return None
+        fields = fields.get(key)
+    return fields
+
+
 class KubeletConfiguration(dict[str, Any]):
     """Fields under their JSON names (`config["maxPods"]`), all defaults filled in, durations as Go text (`"1m0s"`)."""
 
@@ -14,12 +23,7 @@ class KubeletConfiguration(dict[str, Any]):
 
     def at(self, path: str) -> Any:
         """The value at a dotted path such as `authentication.x509.clientCAFile`, None when unset."""
-        value: Any = self
-        for key in path.split("."):
-            if not isinstance(value, dict):
-                return None
-            value = value.get(key)
-        return value
+        return at(self, path)
 
     def configz(self) -> dict[str, Any]:
         """What /configz shows."""

@@ -1,5 +1,7 @@
 """Feature gates the kubelet 1.36 knows, and which of them can no longer be switched off."""
 
+from cka_kubelet.kubelet.configuration import KubeletConfiguration
+
 _OPEN = """
 AllAlpha AllBeta APIResponseCompression APIServerIdentity APIServingWithRoutine
 AllowUnsafeMalformedObjectDeletion AllowParsingUserUIDFromCertAuth AnonymousAuthConfigurableEndpoints
@@ -57,6 +59,14 @@ ProbeHostPodSecurityStandards RecoverVolumeExpansionFailure RecursiveReadOnlyMou
 ServiceTrafficDistribution StructuredAuthenticationConfiguration StructuredAuthorizationConfiguration
 TopologyAwareHints TopologyManagerPolicyOptions NodeLocalCRISocket
 """
+_OFF = """
+AllAlpha AllBeta CPUManagerPolicyAlphaOptions CSIVolumeHealth EventedPLEG HPAScaleToZero
+InPlacePodVerticalScalingExclusiveCPUs InPlacePodVerticalScalingExclusiveMemory KubeletInUserNamespace
+LocalStorageCapacityIsolationFSQuotaMonitoring LoggingAlphaOptions MemoryQoS PodAndContainerStatsFromCRI QOSReserved
+TopologyManagerPolicyAlphaOptions
+"""
+"""Gates that are off unless set, among those whose state the kubelet asks for."""
+_DEFAULT_OFF = frozenset(_OFF.split())
 _GATES = dict.fromkeys(_OPEN.split(), False) | dict.fromkeys(_LOCKED.split(), True)
 
 
@@ -72,3 +82,8 @@ def check_gates(gates: dict[str, bool]) -> None:
             raise GateError(f"unrecognized feature gate: {name}")
         if locked and not value:
             raise GateError(f"cannot set feature gate {name} to false, feature is locked to true")
+
+
+def enabled(config: KubeletConfiguration, gate: str) -> bool:
+    """Whether a gate is on: as the configuration says, else by its default in 1.36."""
+    return bool((config.get("featureGates") or {}).get(gate, gate not in _DEFAULT_OFF))

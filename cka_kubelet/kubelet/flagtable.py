@@ -1,7 +1,8 @@
 """Every flag of the kubelet 1.36: name, kind of value, and the configuration field it sets.
 
-One line a flag: `name kind [config.path]`. A flag with a config path is deprecated in favour of the file; one marked
-`!cadvisor` or `!text` is deprecated for another reason. Kinds are those of flagvalues.py.
+One line a flag: `name kind [config.path] [=default]`. A flag with a config path is deprecated in favour of the file and
+has that field's default; a mark such as `!csi` means that it is deprecated for another reason. Kinds are
+those of flagvalues.py.
 """
 
 from typing import NamedTuple
@@ -18,35 +19,37 @@ _EVICTION = "Use --eviction-hard or --eviction-soft instead. Will be removed in 
 
 _TABLE = """
 bootstrap-kubeconfig string
-cert-dir string
+cert-dir string =/var/lib/kubelet/pki
 cloud-provider string
 config string
 config-dir string
 exit-on-lock-contention bool
-experimental-allocatable-ignore-eviction bool !config
+experimental-allocatable-ignore-eviction bool !later
+experimental-mounter-path string !csi
+fail-cgroupv1 bool failCgroupV1
 help bool
 hostname-override string
 image-credential-provider-bin-dir string
 image-credential-provider-config string
 kubeconfig string
 lock-file string
-log-flush-frequency duration
-log-json-info-buffer-size quantity !config
-log-json-split-stream bool !config
-log-text-info-buffer-size quantity !config
-log-text-split-stream bool !config
+log-flush-frequency duration logging.flushFrequency
+log-json-info-buffer-size quantity logging.options.json.infoBufferSize
+log-json-split-stream bool logging.options.json.splitStream
+log-text-info-buffer-size quantity logging.options.text.infoBufferSize
+log-text-split-stream bool logging.options.text.splitStream
 logging-format string logging.format
-maximum-dead-containers int32 !eviction
-maximum-dead-containers-per-container int32 !eviction
-minimum-container-ttl-duration duration !eviction
+maximum-dead-containers int32 !eviction =-1
+maximum-dead-containers-per-container int32 !eviction =1
+minimum-container-ttl-duration duration !eviction =0s
 node-ip string
 node-labels configmap
 provider-id string
-root-dir string
+root-dir string =/var/lib/kubelet
 runtime-cgroups string
 v level logging.verbosity
 version version
-vmodule string
+vmodule vmodule logging.vmodule
 address ip address
 allowed-unsafe-sysctls slice allowedUnsafeSysctls
 anonymous-auth bool authentication.anonymous.enabled
@@ -92,8 +95,6 @@ http-check-frequency duration httpCheckFrequency
 image-gc-high-threshold int32 imageGCHighThresholdPercent
 image-gc-low-threshold int32 imageGCLowThresholdPercent
 image-service-endpoint string imageServiceEndpoint
-iptables-drop-bit int32 iptablesDropBit
-iptables-masquerade-bit int32 iptablesMasqueradeBit
 kernel-memcg-notification bool kernelMemcgNotification
 kube-api-burst int32 kubeAPIBurst
 kube-api-content-type string contentType
@@ -147,45 +148,56 @@ topology-manager-policy-options map topologyManagerPolicyOptions
 topology-manager-scope string topologyManagerScope
 volume-plugin-dir string volumePluginDir
 volume-stats-agg-period duration volumeStatsAggPeriod
-application-metrics-count-limit int32 !cadvisor
-boot-id-file string !cadvisor
-container-hints string !cadvisor
-containerd string !cadvisor
-containerd-namespace string !cadvisor
+application-metrics-count-limit int32 !cadvisor =100
+boot-id-file string !cadvisor =/proc/sys/kernel/random/boot_id
+container-hints string !cadvisor =/etc/cadvisor/container_hints.json
+containerd string !cadvisor =/run/containerd/containerd.sock
+containerd-namespace string !cadvisor =k8s.io
 enable-load-reader bool !cadvisor
-event-storage-age-limit string !cadvisor
-event-storage-event-limit string !cadvisor
-global-housekeeping-interval duration !cadvisor
-housekeeping-interval duration
+event-storage-age-limit string !cadvisor =default=0
+event-storage-event-limit string !cadvisor =default=0
+global-housekeeping-interval duration !cadvisor =1m0s
+housekeeping-interval duration =10s
 log-cadvisor-usage bool !cadvisor
-machine-id-file string !cadvisor
-storage-driver-buffer-duration duration !cadvisor
-storage-driver-db string !cadvisor
-storage-driver-host string !cadvisor
-storage-driver-password string !cadvisor
+machine-id-file string !cadvisor =/etc/machine-id,/var/lib/dbus/machine-id
+storage-driver-buffer-duration duration !cadvisor =1m0s
+storage-driver-db string !cadvisor =cadvisor
+storage-driver-host string !cadvisor =localhost:8086
+storage-driver-password string !cadvisor =root
 storage-driver-secure bool !cadvisor
-storage-driver-table string !cadvisor
-storage-driver-user string !cadvisor
+storage-driver-table string !cadvisor =stats
+storage-driver-user string !cadvisor =root
 """
-_REASONS = {"!config": USE_CONFIG, "!cadvisor": _CADVISOR, "!eviction": _EVICTION}
-_LOGGING = frozenset({"v"})
+_REASONS = {
+    "!cadvisor": _CADVISOR,
+    "!csi": "will be removed in 1.25 or later. in favor of using CSI.",
+    "!eviction": _EVICTION,
+    "!later": "will be removed in 1.25 or later.",
+}
+_CURRENT = frozenset({"v", "vmodule", "log-flush-frequency", "seccomp-default", "fail-cgroupv1"})
+"""Flags that set a field and are not deprecated."""
 
 
 class Flag(NamedTuple):
-    """One flag. `field`: dotted path in KubeletConfiguration, "" when it sets none; `deprecated`: why, "" when not."""
+    """One flag. `field`: dotted path in KubeletConfiguration, "" when it sets none; `deprecated`: why, "" when not.
+
+    `default`: as text, of a flag without a field.
+    """
 
     name: str
     kind: str
     field: str
     deprecated: str
+    default: str
 
 
 def _flag(line: str) -> Flag:
     name, kind, *rest = line.split()
+    default = rest.pop()[1:] if rest and rest[-1].startswith("=") else ""
     extra = rest[0] if rest else ""
     if extra.startswith("!"):
-        return Flag(name, kind, "", _REASONS[extra])
-    return Flag(name, kind, extra, USE_CONFIG if extra and name not in _LOGGING else "")
+        return Flag(name, kind, "", _REASONS[extra], default)
+    return Flag(name, kind, extra, USE_CONFIG if extra and name not in _CURRENT else "", default)
 
 
 FLAGS: dict[str, Flag] = {flag.name: flag for flag in map(_flag, _TABLE.strip().splitlines())}

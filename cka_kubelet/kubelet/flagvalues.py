@@ -109,10 +109,26 @@ def _header(text: str) -> dict[str, list[str]]:
 
 
 def _level(text: str) -> int:
-    try:
-        return int(text, 10)
-    except ValueError as error:
-        raise ValueError(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax") from error
+    """strconv.ParseUint with base 10 and 31 bits."""
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: invalid syntax")
+    if int(text) >= 1 << 31:
+        raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: value out of range")
+    return int(text)
+
+
+def _modules(text: str) -> list[dict[str, Any]]:
+    """`pattern=N,…` as logging.vmodule has it."""
+    result = []
+    for part in (part for part in text.split(",") if part):
+        words = part.split("=")
+        if len(words) != 2 or not all(words):
+            raise ValueError(f"{quote(part)} does not have the pattern=N format")
+        try:
+            result.append({"filePattern": words[0], "verbosity": _level(words[1])})
+        except ValueError as error:
+            raise ValueError(f"parsing verbosity in {quote(part)}: {error}") from error
+    return result
 
 
 def _version(text: str) -> str:
@@ -138,6 +154,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "quantity": lambda text: str(quantity.parse(text)),
     "level": _level,
     "version": _version,
+    "vmodule": _modules,
 }
 """By kind, text → the value as the configuration's wire form has it. Raise ValueError with Go's message."""
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from cka_kubelet.kubelet import configload, flags
+from cka_kubelet.kubelet import configload, flags, logsettings
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
-from cka_kubelet.kubelet.configvalidate import validate, validate_logging
+from cka_kubelet.kubelet.configvalidate import validate
 
 _HEAD = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 
@@ -135,8 +135,83 @@ def test_cgroup_v1_is_refused_unless_allowed(tmp_path: Path) -> None:
     assert validate(_load(tmp_path, _HEAD), 2) is None
 
 
-def test_an_unknown_log_format(tmp_path: Path) -> None:
-    config = _load(tmp_path, _HEAD + "logging: {format: xml}\n")
-    assert (
-        validate_logging(config) == 'initialize logging: logging.format: Invalid value: "xml": Unsupported log format'
-    )
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("maxPods: 1.5", "cannot unmarshal number 1.5 into Go struct field KubeletConfiguration.maxPods of type int32"),
+        ("port: 99999999999",
+         "cannot unmarshal number 99999999999 into Go struct field KubeletConfiguration.port of type int32"),
+        ("clusterDomain: 5",
+         "cannot unmarshal number into Go struct field KubeletConfiguration.clusterDomain of type string"),
+        ("registerWithTaints: {key: a}",
+         "cannot unmarshal object into Go struct field KubeletConfiguration.registerWithTaints of type []v1.Taint"),
+        ("registerWithTaints: [{key: 1}]",
+         "cannot unmarshal number into Go struct field Taint.registerWithTaints.key of type string"),
+        ("logging: {verbosity: -1}",
+         "cannot unmarshal number -1 into Go struct field LoggingConfiguration.logging.verbosity of type uint32"),
+    ],
+)  # fmt: skip
+def test_values_of_the_wrong_type(tmp_path: Path, text: str, message: str) -> None:
+    assert _problem(tmp_path, f"{_HEAD}{text}\n") == f"failed to decode: json: {message}"
+
+
+def test_an_unknown_field_in_a_list_is_named_with_its_index(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _load(tmp_path, _HEAD + "registerWithTaints: [{key: a, effect: NoExecute, efect: b}]\n")
+    assert 'unknown field \\"registerWithTaints[0].efect\\"' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("enforceNodeAllocatable: [kube-reserved]",
+         'kubeReservedCgroup (--kube-reserved-cgroup) must be specified when "kube-reserved" or '
+         '"kube-reserved-compressible" included in enforceNodeAllocatable (--enforce-node-allocatable)'),
+        ("cgroupsPerQOS: false",
+         'cgroupsPerQOS (--cgroups-per-qos) must be set to true when "pods" contained in enforceNodeAllocatable '
+         "(--enforce-node-allocatable)"),
+        ("enforceNodeAllocatable: [none, pods]",
+         'enforceNodeAllocatable (--enforce-node-allocatable) may not contain additional enforcements when "none" is '
+         "specified"),
+        ("enforceNodeAllocatable: [pod]",
+         'option "pod" specified for enforceNodeAllocatable (--enforce-node-allocatable). Valid options are "pods", '
+         '"system-reserved", "system-reserved-compressible", "kube-reserved", "kube-reserved-compressible" or "none"'),
+        ("shutdownGracePeriod: 500ms", "shutdownGracePeriod {500ms} must be either zero or otherwise >= 1 sec"),
+        ("shutdownGracePeriodCriticalPods: 5s",
+         "shutdownGracePeriodCriticalPods {5s} must be <= shutdownGracePeriod {0s}"),
+        ("imageMaximumGCAge: 1m", "imageMaximumGCAge 1m0s must be greater than imageMinimumGCAge 2m0s"),
+        ("readOnlyPort: 70000", "readOnlyPort (--read-only-port) 70000 must be between 0 and 65535, inclusive"),
+        ("containerLogMaxFiles: 1", "containerLogMaxFiles must be greater than 1"),
+        ("reservedSystemCPUs: 3-1",
+         'unable to parse reservedSystemCPUs (--reserved-cpus) 3-1, error: invalid range "3-1" (3 > 1)'),
+        ("podLogsDir: /var/log/pods/", 'pod logs path "/var/log/pods/" must be normalized'),
+        ("runOnce: true", "runOnce (--runOnce) true, Runonce mode has been deprecated and should not be set"),
+        ("iptablesDropBit: 32", "iptablesDropBit (--iptables-drop-bit) 32 must be between 0 and 31, inclusive"),
+        ("serverTLSBootstrap: true\nfeatureGates: {RotateKubeletServerCertificate: false}",
+         "serverTLSBootstrap true requires feature gate RotateKubeletServerCertificate"),
+        ("reservedMemory: [{numaNode: 0, limits: {cpu: 1}}]",
+         'the limit type "cpu" for NUMA node 0 is not supported, only [memory hugepages-<HugePageSize>] is accepted'),
+    ],
+)  # fmt: skip
+def test_invalid_values(tmp_path: Path, text: str, message: str) -> None:
+    assert validate(_load(tmp_path, f"{_HEAD}{text}\n"), 2) == f"invalid configuration: {message}"
+
+
+def test_an_invalid_taint(tmp_path: Path) -> None:
+    config = _load(tmp_path, _HEAD + "registerWithTaints: [{key: a, value: b, effect: NoStart}]\n")
+    assert validate(config, 2) == "invalid taint: {a b NoStart <nil>}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{format: xml}", 'logging.format: Invalid value: "xml": Unsupported log format'),
+        ("{format: json, vmodule: [{filePattern: a, verbosity: 2}]}",
+         "logging.vmodule: Forbidden: Only supported for text log format"),
+        ("{vmodule: [{verbosity: 2}]}", "logging.vmodule[0]: Required value: File pattern must not be empty"),
+        ("{format: json, options: {json: {splitStream: true}}}",
+         "logging.options.json.splitStream: Forbidden: Feature LoggingAlphaOptions is disabled"),
+    ],
+)  # fmt: skip
+def test_invalid_logging(tmp_path: Path, text: str, message: str) -> None:
+    config = _load(tmp_path, f"{_HEAD}logging: {text}\n")
+    assert logsettings.apply(config) == f"initialize logging: {message}"
