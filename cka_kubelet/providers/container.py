@@ -99,10 +99,14 @@ class ContainerProvider:
         remove_containers(engine)
         subnet = _subnet(engine, record)
         key = inputs_hash(content_hash(public_key), subnet)
-        if record and self._usable(engine, record, key):
-            progress("nodes", "starting from the prepared images")
-            return self._start(engine, record, progress)
-        return self._prepare(engine, key, subnet, public_key, progress)
+        try:
+            if record and self._usable(engine, record, key):
+                progress("nodes", "starting from the prepared images")
+                return self._start(engine, record, progress)
+            return self._prepare(engine, key, subnet, public_key, progress)
+        except BaseException:  # Ctrl-C too: half-made nodes are of no use to anybody
+            remove_containers(engine)
+            raise
 
     def existing(self) -> list[ContainerCluster]:
         engine = self._engine or find_engine()
