@@ -14,6 +14,24 @@ def data_dir() -> Path:
     return _made(Path(home) if home else Path(platformdirs.user_data_dir("cka-kubelet")))
 
 
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file atomically, readable by this user alone. Raises EnvironmentError_ when the disk refuses."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        raise EnvironmentError_(
+            f"{path} cannot be written: {err.strerror}", "Free some disk space or mend the directory's permissions."
+        ) from None
+
+
 def _made(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

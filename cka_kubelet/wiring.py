@@ -91,6 +91,7 @@ class _Keeper:
         from cka_kubelet.engine.run import LabRun
         from cka_kubelet.sessions.store import Store
 
+        store = Store(paths.data_dir() / "history.db")  # a full disk shows here, before anything is made
         cluster = self._source.acquire(progress)
         self._cluster = cluster
         book = journal()
@@ -102,7 +103,7 @@ class _Keeper:
             self._file,
             cluster,
             journal=book,
-            store=Store(paths.data_dir() / "history.db"),
+            store=store,
             clock=SystemClock(),
             seed=self._options.seed,
             exam=self._options.exam,

@@ -1,15 +1,18 @@
 """One lab run, from a healthy cluster to a broken one, through the learner's hands, to a restored one."""
 
+import contextlib
 import re
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cka_kubelet import paths
 from cka_kubelet.clock import Clock, wait_until
+from cka_kubelet.engine.debrief import debrief
 from cka_kubelet.engine.recorded import RecordedTerminal
 from cka_kubelet.engine.target import target_of
-from cka_kubelet.errors import LabError, LabStartError
+from cka_kubelet.errors import EnvironmentError_, LabError, LabStartError, UsageError
 from cka_kubelet.faults.injection import inject, undo_all
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.faults.loader import load
@@ -24,6 +27,7 @@ from cka_kubelet.scoring.witness import ApiWitness, NodeFacts
 from cka_kubelet.sessions.recorder import Recorder, Rule
 from cka_kubelet.sessions.store import Store
 
+CHECKS_A_MINUTE = 10
 _NEVER = float("inf")
 
 
@@ -65,6 +69,8 @@ class LabRun:
         self._run = 0
         self._handed_over = 0.0
         self._hints = 0
+        self._unkept = ""
+        self._checks: deque[float] = deque()
         self._lock = threading.Lock()
 
     # -- before the learner
@@ -157,13 +163,29 @@ class LabRun:
         with self._lock:
             given = self.lab.hints[self._hints]
             self._hints += 1
-        self._store.hinted(self._run)
+        with contextlib.suppress(EnvironmentError_):
+            self._store.hinted(self._run)
         return given
 
     def check(self) -> list[Line]:
-        """Where the repair stands, looked at once, without points and without an end."""
+        """Where the repair stands, looked at once, without points and without an end. Raises UsageError past the limit."""
+        self._limit_checks()
         around = self._around(patience=2.0)
         return [checks.run(check, "repair", around) for check in self.lab.repair]
+
+    def _limit_checks(self) -> None:
+        """A check costs nothing, so it must not replace looking: at most CHECKS_A_MINUTE in any minute."""
+        with self._lock:
+            now = self._clock.monotonic()
+            while self._checks and self._checks[0] <= now - 60:
+                self._checks.popleft()
+            if len(self._checks) >= CHECKS_A_MINUTE:
+                wait = self._checks[0] + 60 - now
+                raise UsageError(
+                    f"that were {CHECKS_A_MINUTE} checks within a minute; the next can be made in {wait:.0f} s",
+                    "Until then the node itself tells: `kubectl get nodes`, `journalctl -u kubelet`.",
+                )
+            self._checks.append(now)
 
     def submit(self, answers: Mapping[str, str], *, patience: float = 900.0) -> Score:
         """Grade the run. `answers`: component, file and reason, by key. The node is rebooted if the lab says so.
@@ -211,7 +233,17 @@ class LabRun:
             ],
         }
         at = self._clock.now()
-        self._store.add_score(self._run, at, score.verdict.value, score.points, score.maximum, score.seconds, body)
+        try:
+            self._store.add_score(self._run, at, score.verdict.value, score.points, score.maximum, score.seconds, body)
+        except EnvironmentError_ as err:  # a full disk costs the entry in the history, never the result itself
+            self._unkept = err.message
+        else:
+            self._unkept = ""
+
+    def debrief(self) -> str:
+        """Markdown for after the submission: what was seen when, the learner's way and an expert's."""
+        seen = [(rule.what, watched.first) for rule, watched in self._rules]
+        return debrief(self.lab, seen, list(self.recorder.commands), self._handed_over, self._unkept)
 
     # -- after the learner
 
@@ -220,7 +252,8 @@ class LabRun:
         progress("restore", "putting the nodes back as they were")
         done = undo_all(self._journal, self._target)
         if self._run:
-            self._store.ended(self._run, self._clock.now())
+            with contextlib.suppress(EnvironmentError_):
+                self._store.ended(self._run, self._clock.now())
         return sorted({path for _, changed in done for path in changed})
 
     def _around(self, patience: float = 900.0) -> Surroundings:

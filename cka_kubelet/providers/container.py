@@ -261,6 +261,9 @@ def _commit(engine: Engine, key: str) -> None:
     def commit(name: str) -> None:
         shell_sync = ("exec", container_name(name), "sync")
         engine.run(*shell_sync, timeout=60)
+        engine.run(
+            "image", "rm", "--force", _image(name, key), check=False
+        )  # else a lost record's image stays, nameless
         change = ("--change", f"LABEL {LABEL}=image")
         engine.run("commit", "--pause", *change, container_name(name), _image(name, key), timeout=300)
 

@@ -1,39 +1,19 @@
 """What this installation keeps about itself and its nodes: an id, an SSH key pair, the cluster's record and PKI."""
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cka_kubelet import paths
-from cka_kubelet.errors import EnvironmentError_
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file atomically, readable by this user alone. Raises EnvironmentError_ when the disk refuses."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as err:
-        temporary.unlink(missing_ok=True)
-        raise EnvironmentError_(
-            f"{path} cannot be written: {err.strerror}", "Free some disk space or mend the directory's permissions."
-        ) from None
 
 
 def installation_id() -> str:
     """Six hex digits that set this installation's nodes apart from any other's on the same engine."""
     path = paths.data_dir() / "installation"
     if not path.exists():
-        write_private(path, secrets.token_hex(3).encode())
+        paths.write_private(path, secrets.token_hex(3).encode())
     return path.read_text().strip()
 
 
@@ -43,8 +23,8 @@ def ssh_key() -> tuple[Path, str]:
     public = path.with_suffix(".pub")
     if not (path.exists() and public.exists()):
         private, line = new_ssh_key(f"cka-kubelet-{installation_id()}")
-        write_private(path, private.encode())
-        write_private(public, line.encode())
+        paths.write_private(path, private.encode())
+        paths.write_private(public, line.encode())
     return path, public.read_text().strip()
 
 
@@ -81,7 +61,7 @@ class ClusterRecord:
     nodes: dict[str, NodeRecord]
 
     def save(self) -> None:
-        write_private(_record_path(), json.dumps(asdict(self), indent=2).encode())
+        paths.write_private(_record_path(), json.dumps(asdict(self), indent=2).encode())
 
     @classmethod
     def load(cls) -> "ClusterRecord | None":

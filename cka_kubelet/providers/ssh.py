@@ -183,7 +183,7 @@ class SSHProvider:
             captured = nodestate.capture(shell, touched_paths(spec, node), units)
             packages = shell.run(["dpkg-query", "-W", "-f", "${Package}\n"]).text.split()
             before[node.name] = {**captured.as_json(), "packages": packages}
-        identity.write_private(_record_path(self.id), json.dumps(record).encode())
+        paths.write_private(_record_path(self.id), json.dumps(record).encode())
         return record
 
 

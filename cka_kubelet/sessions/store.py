@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import sqlite3
 import threading
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cka_kubelet import paths
 from cka_kubelet.errors import EnvironmentError_
 
 _MIGRATIONS = (
@@ -62,10 +62,7 @@ class Store:
             self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
         except sqlite3.Error as err:
-            raise EnvironmentError_(
-                f"{path}: the history cannot be opened: {err}",
-                "Move that file away to start a new history; no lab depends on it.",
-            ) from err
+            raise self._refused(err) from None
         self._key = _key(path.with_suffix(".key"))
 
     def close(self) -> None:
@@ -143,20 +140,30 @@ class Store:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Raises EnvironmentError_ when the file or its disk refuses; then nothing was changed."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
+                self._db.execute("COMMIT")
+            except BaseException as err:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(err, sqlite3.Error):
+                    raise self._refused(err) from None
                 raise
-            self._db.execute("COMMIT")
+
+    def _refused(self, err: sqlite3.Error) -> EnvironmentError_:
+        if getattr(err, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+            return EnvironmentError_(f"{self._path}: the disk is full", "Free some space there.")
+        return EnvironmentError_(
+            f"{self._path}: the history cannot be used: {err}",
+            "Move that file away to start a new history; no lab depends on it.",
+        )
 
 
 def _key(path: Path) -> bytes:
     """The chain's key, made on first use, 0600."""
-    with contextlib.suppress(FileExistsError):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
+    if not path.exists():
+        paths.write_private(path, secrets.token_hex(32).encode())
     return bytes.fromhex(path.read_text("ascii"))

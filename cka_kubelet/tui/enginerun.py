@@ -59,7 +59,8 @@ class EngineRun:
         return adapter.result_lines(self._started().check())
 
     def submit(self, answers: dict[str, str]) -> Score:
-        return adapter.score(self._started().submit(answers), self._file.lab.debrief)
+        run = self._started()
+        return adapter.score(run.submit(answers), run.debrief())
 
     def restore(self) -> Iterator[Phase]:
         return phases(self._restore)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cka_kubelet.clock import FakeClock
-from cka_kubelet.engine.run import LabRun
-from cka_kubelet.errors import LabStartError, NodeUnreachableError
+from cka_kubelet.engine.run import CHECKS_A_MINUTE, LabRun
+from cka_kubelet.errors import EnvironmentError_, LabStartError, NodeUnreachableError, UsageError
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.labspec import catalogue
 from cka_kubelet.scoring.grading import CAUSE_KEYS
@@ -197,3 +197,44 @@ def test_restore_can_be_repeated_when_the_node_was_away(make: Make, cluster: Fak
     assert run.restore(quiet) == []
     assert picture(cluster.shell("node01")) == before
     assert journal.records() == []
+
+
+def test_checks_are_limited_and_allowed_again_a_minute_later(make: Make, cluster: FakeCluster) -> None:
+    run = make()
+    run.prepare(quiet)
+    for _ in range(CHECKS_A_MINUTE):
+        run.check()
+    with pytest.raises(UsageError, match="checks within a minute"):
+        run.check()
+    cluster.clock.sleep(60)
+    assert run.check()
+
+
+def test_a_full_disk_costs_the_history_and_not_the_score(
+    make: Make, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise EnvironmentError_("history.db: the disk is full")
+
+    run = make()
+    run.prepare(quiet)
+    for name in ("hinted", "add_score", "ended"):
+        monkeypatch.setattr(Store, name, full)
+    run.hint()
+    assert run.submit({}).maximum == 100
+    assert "history.db: the disk is full" in run.debrief()
+    run.restore(quiet)
+
+
+def test_the_debrief_shows_ones_own_way_beside_an_experts(make: Make, cluster: FakeCluster) -> None:
+    run = make()
+    run.prepare(quiet)
+    cluster.clock.sleep(65)
+    look(run)
+    run.recorder.ran("node01", "echo '```'")
+    run.recorder.ended("node01", 1)
+    text = run.debrief()
+    assert "- 01:05 — That the unit is not enabled either" in text
+    assert "````text\n01:05  node01: echo '```'   [exit 1]\n````" in text
+    assert "node01: systemctl enable --now kubelet" in text
+    assert "not in your history" not in text

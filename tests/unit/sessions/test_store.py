@@ -68,7 +68,7 @@ def test_a_newer_or_broken_history_is_refused(tmp_path: Path) -> None:
         Store(newer)
     broken = tmp_path / "broken.db"
     broken.write_bytes(b"no database at all, " * 100)
-    with pytest.raises(EnvironmentError_, match="cannot be opened"):
+    with pytest.raises(EnvironmentError_, match="cannot be used"):
         Store(broken)
 
 
@@ -88,3 +88,16 @@ def test_a_lock_whose_owner_is_gone_is_taken_over(left: str, tmp_path: Path) -> 
     with lock.held(path):
         assert path.exists()
     assert not path.exists()
+
+
+def test_a_full_disk_is_one_message_and_loses_nothing(store: Store, path: Path) -> None:
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(EnvironmentError_, match="the disk is full"):
+        for _ in range(1000):
+            store.add_score(1, 3.0, "PASS", 1.0, 100.0, 60.0, {"lines": ["x" * 1000]})
+    store._db.execute("PRAGMA max_page_count = 1000000")
+    kept = len(store.scores())
+    store.add_score(1, 3.0, "PASS", 1.0, 100.0, 60.0, {})
+    assert len(store.scores()) == kept + 1
+    assert store.first_broken() is None

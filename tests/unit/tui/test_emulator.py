@@ -120,9 +120,9 @@ HOSTILE = {
 def test_hostile_output_neither_raises_nor_gets_out(name: str) -> None:
     emulator = Emulator(80, 24)
     data = HOSTILE[name]
-    began = time.monotonic()
+    began = time.process_time()
     answers = b"".join(emulator.feed(data[i : i + 65536]) for i in range(0, len(data), 65536))
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     assert len(answers) < 1_000_000
     emulator.feed(b"\x1b\\\x18")
     shown = rows(emulator)
@@ -175,9 +175,11 @@ def test_a_megabyte_is_fed_well_within_a_second() -> None:
     emulator = Emulator(120, 40)
     line = b'E1121 05:00:00.000000     123 kubelet.go:2345] "Unable to sync" err="\x1b[31mnot found\x1b[0m"\r\n'
     data = (line * 12_000)[: 1 << 20]
-    began = time.monotonic()
+    began = time.process_time()
     emulator.feed(data)
-    assert time.monotonic() - began < 3  # about 0.25 s on an idle machine; the bound is for a busy one
+    assert (
+        time.process_time() - began < 3
+    )  # about 0.25 s on an idle machine; CPU time, so that a busy machine does not count
 
 
 def test_the_filter_holds_next_to_nothing() -> None:
