@@ -64,6 +64,7 @@ class TokenSigner:
         if len(numbers) < 4 or numbers[1].bit_length() < 1024:
             raise ValueError(f"{key_file}: not a PEM RSA private key")
         self._n, self._e, self._d = numbers[1], numbers[2], numbers[3]
+        self._primes = numbers[4:9] if len(numbers) >= 9 else []
         self._size = (self._n.bit_length() + 7) // 8
         self.issuer = issuer
         self._key_id = _b64(hashlib.sha256(self._n.to_bytes(self._size, "big")).digest())
@@ -78,8 +79,16 @@ class TokenSigner:
         claims = {**claims, "iss": self.issuer, "jti": str(uuid.uuid4())}
         parts = [_b64(json.dumps(part, separators=(",", ":")).encode()) for part in (head, claims)]
         message = ".".join(parts).encode()
-        signature = pow(int.from_bytes(self._padded(message), "big"), self._d, self._n)
+        signature = self._sign(int.from_bytes(self._padded(message), "big"))
         return f"{message.decode()}.{_b64(signature.to_bytes(self._size, 'big'))}"
+
+    def _sign(self, message: int) -> int:
+        """`message` to the private power, by the Chinese remainder theorem: a quarter of the time (RFC 8017, 5.1.2)."""
+        if not self._primes:
+            return pow(message, self._d, self._n)
+        p, q, exponent_p, exponent_q, inverse = self._primes
+        second = pow(message % q, exponent_q, q)
+        return second + q * (inverse * (pow(message % p, exponent_p, p) - second) % p)
 
     def verify(self, token: str, now: float) -> dict[str, Any]:
         """The claims of a good token. Raises TokenError."""

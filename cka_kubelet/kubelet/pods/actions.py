@@ -31,6 +31,10 @@ class PodActions:
     start_init: list[str] = field(default_factory=list)
     start: list[str] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.kill_pod or self.create_sandbox or self.kills or self.start_init or self.start)
+
 
 def should_restart(pod: objects.Pod, status: ContainerStatus | None) -> bool:
     """Whether the restart policy wants a container with this newest status to run (again)."""

@@ -1,15 +1,17 @@
 """The QoS tree of cgroups: kubepods / burstable, besteffort / pod<UID>, on v1 and v2, by either driver.
 
-Names and figures are pkg/kubelet/cm's. With the systemd driver slices are made by systemd through busctl.
+Names and figures are pkg/kubelet/cm's. With the systemd driver slices are transient units with the properties that
+libcontainer gives them, so that systemd does not undo the limits when it reloads.
 """
 
 import contextlib
-import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import errno_text
 from cka_kubelet.kubelet.pods import objects, resources
+from cka_kubelet.kubelet.pods.systemd import Property, Systemd, SystemdError
 
 ROOT = Path("/sys/fs/cgroup")
 _V1 = ("cpu", "cpuacct", "cpuset", "memory", "pids", "hugetlb", "systemd")
@@ -33,6 +35,43 @@ def systemd_name(elements: tuple[str, ...]) -> str:
         prefix = f"{prefix}-{element.replace('-', '_')}" if prefix else element.replace("-", "_")
         path += f"/{prefix}.slice"
     return path
+
+
+class Limits(NamedTuple):
+    """What a cgroup is held to: cpu.shares, microseconds of CPU in 100 ms, bytes, tasks. 0: left as it is."""
+
+    shares: int = 0
+    quota: int = 0
+    memory: int = 0
+    pids: int = 0
+
+
+def unit_properties(unit: str, parent: str, *, v2: bool) -> list[Property]:
+    """The properties of a new slice (opencontainers/cgroups, Apply)."""
+    accounting = ("MemoryAccounting", "CPUAccounting", "IOAccounting" if v2 else "BlockIOAccounting", "TasksAccounting")
+    return [
+        Property("Description", "s", f"libcontainer container {unit}"),
+        Property("Wants", "as", [parent]),
+        *(Property(name, "b", True) for name in accounting),
+        Property("DefaultDependencies", "b", False),
+    ]
+
+
+def limit_properties(limits: Limits, *, v2: bool) -> list[Property]:
+    """The limits as unit properties (opencontainers/cgroups, genV1ResourcesProperties and its twin)."""
+    found = []
+    if limits.memory:
+        found.append(Property("MemoryMax" if v2 else "MemoryLimit", "t", limits.memory))
+    if limits.shares and v2:
+        found.append(Property("CPUWeight", "t", resources.weight(limits.shares)))
+    elif limits.shares:
+        found.append(Property("CPUShares", "t", limits.shares))
+    if limits.quota:
+        found.append(Property("CPUQuotaPeriodUSec", "t", resources.PERIOD))
+        found.append(Property("CPUQuotaPerSecUSec", "t", limits.quota * 1_000_000 // resources.PERIOD))
+    if limits.pids > 0:
+        found.append(Property("TasksMax", "t", limits.pids))
+    return found
 
 
 class Cgroups:
@@ -59,20 +98,33 @@ class Cgroups:
         """Make kubepods and the two QoS groups; limits are for all pods together (0: none). Raises CgroupError."""
         if not self._enabled:
             return
-        self._make(("kubepods",), shares=resources.shares(milli_cpu) if milli_cpu else 0, memory=memory)
-        self._make(("kubepods", "burstable"), shares=resources.MIN_SHARES)
-        self._make(("kubepods", "besteffort"), shares=resources.MIN_SHARES)
+        whole = Limits(shares=resources.shares(milli_cpu) if milli_cpu else 0, memory=memory)
+        self._make(("kubepods",), whole)
+        self._make(("kubepods", "burstable"), Limits(resources.MIN_SHARES))
+        self._make(("kubepods", "besteffort"), Limits(resources.MIN_SHARES))
 
     def make_pod(self, pod: objects.Pod) -> None:
         """Make the pod's cgroup with its limits, if it is not there. Raises CgroupError."""
-        if not self._enabled or self.exists(pod):
+        if not self._enabled:
             return
-        cpu, memory = resources.pod_limits(pod)
         request = resources.pod_requests(pod)["cpu"]
-        self._make(pod_path(pod), resources.shares(request), resources.quota(cpu), memory, self._pids_limit)
-        if objects.qos_class(pod) == "Burstable":
+        if objects.qos_class(pod) == "Burstable" and self._burstable.get(objects.uid(pod)) != request:
             self._burstable[objects.uid(pod)] = request
             self._weigh_burstable()
+        if self.exists(pod):
+            return
+        cpu, memory = resources.pod_limits(pod)
+        self._make(pod_path(pod), Limits(resources.shares(request), self._quota(cpu), memory, self._pids_limit))
+
+    def _quota(self, milli_cpu: int) -> int:
+        """systemd knows whole percents of a core only, so with it quotas are rounded up to them (addCPUQuota)."""
+        step = resources.PERIOD // 100 if self._systemd else 1
+        return -(-resources.quota(milli_cpu) // step) * step
+
+    def settled(self, pod: objects.Pod) -> bool:
+        """Whether make_pod has nothing to do."""
+        counted = objects.qos_class(pod) != "Burstable" or objects.uid(pod) in self._burstable
+        return not self._enabled or (counted and self.exists(pod))
 
     def exists(self, pod: objects.Pod) -> bool:
         """Whether the pod's cgroup is there."""
@@ -88,7 +140,8 @@ class Cgroups:
 
     def _remove(self, elements: tuple[str, ...]) -> None:
         if self._systemd:
-            _run(["systemctl", "stop", self._name(elements).rsplit("/", 1)[1]])
+            with contextlib.suppress(SystemdError), Systemd() as systemd:
+                systemd.stop(self._unit(elements))
         for directory in self._directories(elements):
             for inner in sorted(directory.rglob("*"), reverse=True):
                 if inner.is_dir():
@@ -127,43 +180,34 @@ class Cgroups:
         return [base / name for base in self._controllers]
 
     def _weigh_burstable(self) -> None:
-        self._limit(("kubepods", "burstable"), resources.shares(sum(self._burstable.values())), 0, 0, -1)
+        self._limit(("kubepods", "burstable"), Limits(resources.shares(sum(self._burstable.values()))))
 
-    def _make(
-        self, elements: tuple[str, ...], shares: int = 0, quota: int = 0, memory: int = 0, pids: int = -1
-    ) -> None:
-        if self._systemd:
-            self._make_slice(elements)
+    def _make(self, elements: tuple[str, ...], limits: Limits) -> None:
         try:
+            if self._systemd:
+                self._make_slice(elements)
             for directory in self._directories(elements):
                 directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-                if directory.parts[4:5] == ("cpuset",) or "cpuset" in directory.parts:
+                if "cpuset" in directory.parts:
                     _inherit_cpuset(directory)
             if self._v2:
                 self._delegate(elements)
+        except SystemdError as error:
+            raise CgroupError(f"failed to create container for [{' '.join(elements)}] : {error}") from None
         except OSError as error:
             raise CgroupError(
                 f"failed to create container for [{' '.join(elements)}] : mkdir {error.filename}: {errno_text(error)}"
             ) from None
-        self._limit(elements, shares, quota, memory, pids)
+        self._limit(elements, limits)
+
+    def _unit(self, elements: tuple[str, ...]) -> str:
+        return systemd_name(elements).rsplit("/", 1)[1]
 
     def _make_slice(self, elements: tuple[str, ...]) -> None:
-        name = self._name(elements).rsplit("/", 1)[1]
-        properties = ["Description", "s", f"libcontainer container {name}", "MemoryAccounting", "b", "true"]
-        properties += [
-            "CPUAccounting",
-            "b",
-            "true",
-            "TasksAccounting",
-            "b",
-            "true",
-            "DefaultDependencies",
-            "b",
-            "false",
-        ]
-        manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
-        signature = ["StartTransientUnit", "ssa(sv)a(sa(sv))", name, "replace", str(len(properties) // 3)]
-        _run(["busctl", "call", *manager, *signature, *properties, "0"])
+        unit = self._unit(elements)
+        parent = self._unit(elements[:-1]) if len(elements) > 1 else "-.slice"
+        with Systemd() as systemd:
+            systemd.start(unit, unit_properties(unit, parent, v2=self._v2))
 
     def _delegate(self, elements: tuple[str, ...]) -> None:
         """Give the controllers to every level above (cgroup v2)."""
@@ -173,8 +217,15 @@ class Cgroups:
         for level in [p for p in reversed(directory.parents) if p.is_relative_to(self._root)] + [directory]:
             _write(level / "cgroup.subtree_control", wanted)
 
-    def _limit(self, elements: tuple[str, ...], shares: int, quota: int, memory: int, pids: int) -> None:
+    def _limit(self, elements: tuple[str, ...], limits: Limits) -> None:
+        if self._systemd and (properties := limit_properties(limits, v2=self._v2)):
+            try:
+                with Systemd() as systemd:
+                    systemd.set(self._unit(elements), properties)
+            except SystemdError as error:
+                klog.info("cgroup_manager_linux.go:305", "Failed to set cgroup value", v=4, err=error)
         name = self._name(elements).lstrip("/")
+        shares, quota, memory, pids = limits
         if self._v2:
             base = self._root / name
             values = {
@@ -211,8 +262,3 @@ def _write(path: Path, text: str) -> None:
         klog.info(
             "cgroup_manager_linux.go:305", "Failed to set cgroup value", v=4, path=str(path), err=errno_text(error)
         )
-
-
-def _run(argv: list[str]) -> None:
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(argv, check=False, capture_output=True, timeout=10)

@@ -59,9 +59,11 @@ class PodRuntime:
         for key in [k for k in self.start_results if k[0] == uid]:
             del self.start_results[key]
 
-    async def sync(self, pod: objects.Pod, status: rs.PodStatus) -> None:
-        """One sync. Raises SyncFailed with every container that could not be started."""
+    async def sync(self, pod: objects.Pod, status: rs.PodStatus) -> bool:
+        """One sync; whether anything was done. Raises SyncFailed with every container that could not be started."""
         plan = actions.compute(pod, status, self._failed_probe, self._started)
+        if not plan:
+            return False
         errors: list[SyncError] = []
         if plan.create_sandbox and plan.sandbox_id:
             text = "Pod sandbox changed, it will be killed and re-created."
@@ -69,7 +71,7 @@ class PodRuntime:
         if plan.kill_pod:
             await self._kill(pod, status)
             if not plan.create_sandbox:
-                return
+                return True
         for kill in plan.kills:
             try:
                 await self._killer.container(pod, kill.container, kill.message, reason=kill.reason, ips=status.ips)
@@ -78,6 +80,7 @@ class PodRuntime:
         if errors:
             raise SyncFailed(errors)
         await self._start_all(pod, status, plan)
+        return True
 
     async def _kill(self, pod: objects.Pod, status: rs.PodStatus) -> None:
         failures = await self._killer.pod(pod, status)

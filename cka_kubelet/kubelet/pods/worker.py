@@ -157,13 +157,10 @@ class PodWorker:
             raise _NetworkNotReady(text)
         await self._prepare(pod)
         m.probes.add(pod)
-        before = (len(runtime.containers), len(runtime.sandboxes))
-        await m.runtime.sync(pod, runtime)
-        fresh = await self._refresh(settle=True)
-        if before != (len(fresh.containers), len(fresh.sandboxes)) or fresh.ips != runtime.ips:
-            m.statuses.set(pod, self._generate(fresh))
-            return 0.0
-        return self._resync(status)
+        if not await m.runtime.sync(pod, runtime):
+            return self._resync(status)
+        m.statuses.set(pod, self._generate(await self._refresh(settle=True)))
+        return 0.0
 
     def _resync(self, status: dict[str, Any]) -> float:
         deadline = self.pod["spec"].get("activeDeadlineSeconds")
@@ -180,7 +177,8 @@ class PodWorker:
         m = self._m
         if objects.is_static(pod):
             await self._mirror(pod)
-        await asyncio.to_thread(m.cgroups.make_pod, pod)
+        if not m.cgroups.settled(pod):
+            await asyncio.to_thread(m.cgroups.make_pod, pod)
         m.make_directories(self.uid)
         try:
             await m.volumes.mount(pod)

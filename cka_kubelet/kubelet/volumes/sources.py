@@ -1,5 +1,6 @@
 """ConfigMaps, Secrets and service account tokens for pods, fetched when needed and kept for a while."""
 
+import asyncio
 import base64
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from cka_kubelet.kubelet.pods import objects
 
 FRESH = 5.0
 """Seconds for which a fetched object is used again without asking."""
+AT_A_TIME = 4
+"""Requests in flight: pods that start together share kept-alive connections and the first one's answer."""
 _PLURAL = {"configmap": "configmaps", "secret": "secrets"}
 
 
@@ -23,11 +26,19 @@ class ObjectSource:
         self._monotonic = monotonic
         self._kept: dict[tuple[str, str, str], tuple[float, dict[str, Any]]] = {}
         self._tokens: dict[tuple[str, ...], tuple[float, str]] = {}
+        self._gate = asyncio.Semaphore(AT_A_TIME)
 
     async def data(self, kind: str, namespace: str, name: str) -> dict[str, bytes]:
         """The data of a configmap or secret (`kind`), as bytes by key."""
+        kept = self._kept.get((kind, namespace, name))
+        if kept and self._monotonic() - kept[0] < FRESH:
+            return kept[1]
+        async with self._gate:
+            return await self._fetch(kind, namespace, name)
+
+    async def _fetch(self, kind: str, namespace: str, name: str) -> dict[str, bytes]:
         key = (kind, namespace, name)
-        kept = self._kept.get(key)
+        kept = self._kept.get(key)  # perhaps another pod asked while this one waited
         if kept and self._monotonic() - kept[0] < FRESH:
             return kept[1]
         if self._api is None:
@@ -61,7 +72,8 @@ class ObjectSource:
         request = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": spec}
         path = f"/api/v1/namespaces/{objects.namespace(pod)}/serviceaccounts/{account}/token"
         try:
-            answer = await self._api.create(path, request)
+            async with self._gate:
+                answer = await self._api.create(path, request)
         except (StatusError, TransportError) as error:
             if kept:
                 return kept[1]
