@@ -1,10 +1,12 @@
 # Everything this repository can be asked to do. `make help` lists it.
 LAB  ?= notready-1
+FAULTS ?=
+JSON ?=
 VENV := .venv
 BIN  := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-unit test-node check lint format bench clean
+.PHONY: help lab test test-unit test-node check lint format bench fidelity clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -34,6 +36,9 @@ format: $(VENV)/.dev ## rewrite to the house format
 
 bench: $(VENV)/.dev ## measure, and write benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+fidelity: $(VENV)/.dev ## compare our kubelet with upstream's under faults (FAULTS="pod-crash cni-*", JSON=file)
+	$(BIN)/python -m tests.fidelity $(foreach fault,$(FAULTS),'$(fault)') $(if $(JSON),--json '$(JSON)')
 
 clean: ## remove nodes, images and the virtual environment
 	-@[ -x $(BIN)/cka-kubelet ] && $(BIN)/cka-kubelet nodes destroy --images
