@@ -1,7 +1,7 @@
 """Two recordings of one fault, fact by fact. Pure.
 
-A fact is a text of one aspect (unit, conditions, taints, lines, events, pods). What cannot be the same on another machine is
-either masked on both sides or excused; both only as `differences.json` says, each with its reason.
+A fact is a text of one aspect (unit, conditions, taints, lines, events, pods). What cannot be the same on another
+machine is either masked on both sides or excused; both only as `differences.json` says, each with its reason.
 """
 
 import re

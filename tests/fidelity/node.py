@@ -1,8 +1,8 @@
 """One fault on a real node: prepare, apply, watch, record, undo.
 
-Upstream was recorded on a cluster of one node, `node01`, with the control plane on it. So our control plane's own kubelet is
-stopped and its Node deleted, and node01 is lent, while the bench runs, what a fault reaches for there: the administrator's
-kubeconfig and the cluster CA's key.
+Upstream was recorded on a cluster of one node, `node01`, with the control plane on it. So our control plane's own
+kubelet is stopped and its Node deleted, and node01 is lent, while the bench runs, what a fault reaches for there: the
+administrator's kubeconfig and the cluster CA's key.
 """
 
 import json
@@ -73,7 +73,7 @@ class FaultyNode:
         return {"Starting", "InvalidDiskCapacity", "NodeAllocatableEnforced"} <= {event[2] for event in self._events()}
 
     def observe(self, fault: str, seconds: float) -> dict[str, Any]:
-        """Apply `fault` (a shell script, as root), watch for `seconds` after that, record. The node is left as it then is."""
+        """Apply `fault` (a shell script, as root), watch for `seconds` after it, record. The node stays as it is."""
         before = self._events()
         cursor = self._node.run(["journalctl", "-u", "kubelet", "-n", "0", "--show-cursor"]).text.split("cursor: ")[1]
         self._node.run(["sh", "-c", fault], timeout=60, check=False)
