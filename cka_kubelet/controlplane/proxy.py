@@ -145,7 +145,7 @@ class KubeletProxy:
 
     def _unreachable(self, error: TransportError, *, logs: bool) -> apistatus.StatusError:
         if logs:
-            return apistatus.StatusError(500, "InternalError", str(error))
+            return apistatus.StatusError(500, "", str(error))
         text = f"error trying to reach service: {error.detail}"
         return apistatus.StatusError(503, "ServiceUnavailable", text)
 
@@ -155,7 +155,7 @@ class KubeletProxy:
         try:
             there = await client.upgrade(request.method, path, headers)
         except TransportError as error:
-            raise apistatus.StatusError(500, "InternalError", f"error dialing backend: {error.detail}") from error
+            raise apistatus.StatusError(500, "", f"error dialing backend: {error.detail}") from error
         if there.status != 101:
             body = there.leftover + await _rest(there.reader, there.headers, len(there.leftover))
             there.writer.close()

@@ -23,6 +23,8 @@ _HEAD_SECONDS = 32.0  # k8s.io/apiserver's ReadHeaderTimeout
 _IDLE_SECONDS = 90.0
 _TLS_SECONDS = 10.0
 _PLAIN_ON_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+_INTERNAL_ERROR_ALERT = b"\x15\x03\x03\x00\x02\x02\x50"
+"""A fatal alert, as TLS 1.2 and 1.3 send it before any key: asyncio closes without sending OpenSSL's own."""
 _TLS_HANDSHAKE = 0x16
 
 Headers = list[tuple[str, str]]
@@ -85,11 +87,15 @@ Handler = Callable[[Request], Awaitable[Response | Hijack]]
 
 @dataclass
 class Server:
-    """A listening server. `port` is the real one when 0 was asked for."""
+    """A listening server. `port` is the real one when 0 was asked for.
+
+    `tls_problem` gives why no handshake can be done now, None when it can; clients then get TLS's internal_error.
+    """
 
     sock: socket.socket
     handler: Handler
     ssl_context: ssl.SSLContext | None
+    tls_problem: Callable[[], str | None] = lambda: None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _accepting: asyncio.Task[None] | None = None
 
@@ -129,16 +135,18 @@ class Server:
                 continue
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = asyncio.create_task(self._connection(client, str(address[0])))
+            task = asyncio.create_task(self._connection(client, str(address[0]), int(address[1])))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _connection(self, client: socket.socket, remote: str) -> None:
+    async def _connection(self, client: socket.socket, remote: str, port: int) -> None:
         try:
             opened = await self._open(client)
         except (OSError, ssl.SSLError, TimeoutError, EOFError) as error:
-            reason = getattr(error, "reason", None) or error
-            klog.raw("I", "log.go:245", f"http: TLS handshake error from {remote}: {reason}")
+            host = remote.removeprefix("::ffff:")
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            reason = tlsserver.handshake_problem(error)
+            klog.raw("I", "log.go:245", f"http: TLS handshake error from {where}: {reason}")
             opened = None
         if opened is None:
             client.close()
@@ -164,6 +172,11 @@ class Server:
                 await loop.sock_recv(client, _READ)  # or the answer is lost to a reset
                 await loop.sock_sendall(client, _PLAIN_ON_TLS)
                 return None
+            problem = self.tls_problem()
+            if problem is not None:
+                await loop.sock_recv(client, _READ)
+                await loop.sock_sendall(client, _INTERNAL_ERROR_ALERT)
+                raise EOFError(problem)
         reader = asyncio.StreamReader(limit=_READ)
         protocol = asyncio.StreamReaderProtocol(reader)
         timeout = _TLS_SECONDS if self.ssl_context is not None else None
@@ -334,13 +347,19 @@ class _Session:
 
 
 async def serve(
-    handler: Handler, host: str | None, port: int, ssl_context: ssl.SSLContext | None = None, *, backlog: int = 128
+    handler: Handler,
+    host: str | None,
+    port: int,
+    ssl_context: ssl.SSLContext | None = None,
+    *,
+    backlog: int = 128,
+    tls_problem: Callable[[], str | None] = lambda: None,
 ) -> Server:
     """Listen on `host`:`port` (0: any free one; host None, "" or "::": every address) and answer with `handler`.
 
     Raises OSError when the port is taken. `tlsserver.server_context` makes a fitting `ssl_context`.
     """
-    server = Server(_listen(host or "::", port, backlog), handler, ssl_context)
+    server = Server(_listen(host or "::", port, backlog), handler, ssl_context, tls_problem)
     server.start()
     return server
 

@@ -49,10 +49,14 @@ def _pointer(owner: object, offset: int) -> int:
 
 
 def server_context(cert_file: str, key_file: str, client_ca_file: str = "") -> ssl.SSLContext:
-    """A server's context. With `client_ca_file` clients are asked for a certificate. Raises OSError, ssl.SSLError."""
+    """A server's context. With `client_ca_file` clients are asked for a certificate. Raises OSError, ssl.SSLError.
+
+    Without `cert_file` an `sni_callback` must choose a context that has one.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(cert_file, key_file)
+    if cert_file:
+        context.load_cert_chain(cert_file, key_file)
     context.set_alpn_protocols(["http/1.1"])
     context.num_tickets = 0
     if client_ca_file:
@@ -70,6 +74,26 @@ def _accept_any(context: ssl.SSLContext) -> None:
     if native and _LIBRARY.SSL_CTX_get_verify_mode(native) == _VERIFY_PEER:
         _LIBRARY.SSL_CTX_set_verify(native, _VERIFY_PEER, _CARRY_ON)
         _LENIENT.add(id(context))
+
+
+_HANDSHAKE = {
+    "NO_SHARED_CIPHER": "tls: no cipher suite supported by both client and server",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "remote error: tls: bad certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "remote error: tls: expired certificate",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "remote error: tls: unknown certificate",
+    "SSL/TLS_ALERT_BAD_CERTIFICATE": "remote error: tls: bad certificate",
+    "SSL/TLS_ALERT_CERTIFICATE_UNKNOWN": "remote error: tls: unknown certificate",
+    "TLSV1_ALERT_UNKNOWN_CA": "remote error: tls: unknown certificate authority",
+    "UNSUPPORTED_PROTOCOL": "tls: client offered only unsupported versions: []",
+}
+
+
+def handshake_problem(error: Exception) -> str:
+    """What Go's server says of a handshake that failed with `error`."""
+    reason = getattr(error, "reason", None)
+    if reason is None and isinstance(error, ConnectionResetError | EOFError):
+        return str(error) if isinstance(error, EOFError) and str(error) else "EOF"
+    return _HANDSHAKE.get(str(reason), str(reason or error))
 
 
 def peer_certificate(writer: asyncio.StreamWriter) -> tuple[PeerCertificate | None, str]:

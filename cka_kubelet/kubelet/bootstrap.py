@@ -53,11 +53,8 @@ def check_tls(config: RESTConfig) -> None:
             raise TLSError(str(error)) from error
 
 
-def tls_context(config: RESTConfig, pair_file: str = "") -> ssl.SSLContext | None:
-    """The TLS context of a client, None for plain HTTP. `pair_file`, certificate and key, goes before the config's own.
-
-    Raises TLSError.
-    """
+def tls_context(config: RESTConfig) -> ssl.SSLContext | None:
+    """The TLS context of a client, None for plain HTTP. Raises TLSError."""
     if not config.tls:
         return None
     check_tls(config)
@@ -74,9 +71,7 @@ def tls_context(config: RESTConfig, pair_file: str = "") -> ssl.SSLContext | Non
         context.load_default_certs()
     certificate, key = _bytes(config.cert_file, config.cert_data), _bytes(config.key_file, config.key_data)
     try:
-        if pair_file:
-            context.load_cert_chain(pair_file)
-        elif certificate and key:
+        if certificate and key:
             with pem.as_file(certificate) as cert_path, pem.as_file(key) as key_path:
                 context.load_cert_chain(cert_path, key_path)
     except (OSError, ssl.SSLError) as error:

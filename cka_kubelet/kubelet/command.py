@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
     try:
         config = _configure(parsed)
         node_name = (parsed.text("hostname-override") or system.hostname()).strip().lower()
-        serving = startup.serving_certificate(config, parsed, node_name)
+        serving = startup.serving_tls(config, parsed, node_name)
         from cka_kubelet.kubelet.run import run  # only now: a bad flag or file need not wait for these imports
 
         asyncio.run(run(parsed, config, node_name, serving))

@@ -2,13 +2,14 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cka_kubelet.kube import klog
-from cka_kubelet.kube.gofmt import join_errors
+from cka_kubelet.kube.gofmt import quote
 from cka_kubelet.kube.quantity import Quantity
-from cka_kubelet.kubelet import system
+from cka_kubelet.kubelet import cgroupcheck, system
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.reserved import Threshold
 
@@ -24,17 +25,23 @@ class ContainerManagerError(Exception):
 
 
 def check_swap(config: KubeletConfiguration) -> None:
-    """Raise when swap is on and must not be."""
-    swaps = system.swap_devices()
-    if not swaps:
+    """Raise when swap is on and must not be, or is asked for where there cannot be any."""
+    behavior = config["memorySwap"].get("swapBehavior") or ""
+    if behavior == "LimitedSwap" and system.cgroup_version() == 1:
+        raise ContainerManagerError("swap feature is enabled and LimitedSwap but it is only supported with cgroupv2")
+    if not config["failSwapOn"]:
+        if not behavior:
+            klog.info(
+                "server.go:866", "NoSwap is set due to memorySwapBehavior not specified", memorySwapBehavior="",
+                FailSwapOn=False,
+            )  # fmt: skip
         return
-    if config["failSwapOn"]:
+    swaps = system.swap_devices()
+    if swaps:
         klog.info(f"{_FILE}:213", "Swap is on", **_swaps(swaps))
         raise ContainerManagerError(
             "running with swap on is not supported, please disable swap or set --fail-swap-on flag to false"
         )
-    if not config["memorySwap"].get("swapBehavior"):
-        klog.info("swap_util.go:115", "NoSwap is set due to memorySwapBehavior not specified")
 
 
 def _threshold_json(threshold: Threshold) -> dict[str, object]:
@@ -53,15 +60,18 @@ def _threshold_json(threshold: Threshold) -> dict[str, object]:
 def announce(
     config: KubeletConfiguration, node_name: str, root_dir: str, driver: str, thresholds: list[Threshold]
 ) -> None:
-    """The lines that describe how the node will be managed."""
+    """The lines that describe how the node will be managed. Raises ContainerManagerError without cgroupRoot."""
     pid = os.getpid()
     klog.info(f"{_FILE}:907", "CPUAccounting not enabled for process", pid=pid)
     klog.info(f"{_FILE}:910", "MemoryAccounting not enabled for process", pid=pid)
     if not Path("/proc/pressure/cpu").exists():
         klog.info("cadvisor_linux.go:118", "PSI support not available")
-    if config["cgroupsPerQOS"] and not config.get("cgroupRoot"):
-        klog.info("server.go:814", "--cgroups-per-qos enabled, but --cgroup-root was not specified.  Defaulting to /")
-    klog.info(f"{_FILE}:276", "Container manager verified user specified cgroup-root exists", cgroupRoot=[])
+    root = [piece for piece in str(config.get("cgroupRoot") or "").split("/") if piece]
+    if config["cgroupsPerQOS"]:
+        problem = cgroupcheck.missing(root, driver, system.cgroup_version()) if root else None
+        if problem is not None:
+            raise ContainerManagerError(f"invalid configuration: {problem}")
+        klog.info(f"{_FILE}:276", "Container manager verified user specified cgroup-root exists", cgroupRoot=root)
     node_config = {
         "NodeName": node_name,
         "RuntimeCgroupsName": "",
@@ -198,24 +208,30 @@ def _write_states(root: Path, cpu_policy: str, memory_policy: str) -> None:
             path.write_text(json.dumps(body, separators=(",", ":")))
 
 
-def missing_cgroups(config: KubeletConfiguration) -> str | None:
+def _enforcement_problem(config: KubeletConfiguration, driver: str) -> str | None:
     """Upstream's refusal to enforce limits on cgroups that are not there."""
-    problems = []
+    chosen = config.get("enforceNodeAllocatable") or []
     for option, field, title in (
         ("system-reserved", "systemReservedCgroup", "System"),
         ("kube-reserved", "kubeReservedCgroup", "Kube"),
     ):
         name = str(config.get(field) or "")
-        if option not in (config.get("enforceNodeAllocatable") or []) or not name:
+        if not name or (option not in chosen and f"{option}-compressible" not in chosen):
             continue
-        folders = [Path(f"/sys/fs/cgroup/{controller}") for controller in ("cpu", "memory", "pids")]
-        if system.cgroup_version() == 2:
-            folders = [Path("/sys/fs/cgroup")]
-        absent = [str(folder / name.strip("/")) for folder in folders if not (folder / name.strip("/")).is_dir()]
-        if absent:
-            parts = json.dumps(name.strip("/").split("/")).replace(", ", " ")
-            problems.append(
-                f'Failed to enforce {title} Reserved Cgroup Limits on "{name}": cgroup {parts} has some missing paths: '
-                f"{', '.join(absent)}"
-            )
-    return join_errors(problems) if problems else None
+        problem = cgroupcheck.missing(cgroupcheck.parts(name, driver), driver, system.cgroup_version())
+        if problem is not None:
+            return f"Failed to enforce {title} Reserved Cgroup Limits on {quote(name)}: {problem}"
+    return None
+
+
+def enforce(config: KubeletConfiguration, driver: str, event: Callable[[str, str, str], None]) -> str | None:
+    """Node allocatable on the cgroups that were named, with its events; what keeps it from being enforced."""
+    if config.get("protectKernelDefaults") and (problem := cgroupcheck.kernel_problem()) is not None:
+        return problem
+    problem = _enforcement_problem(config, driver)
+    if problem is not None:
+        event("Warning", "FailedNodeAllocatableEnforcement", problem)
+        return problem
+    if "pods" in (config.get("enforceNodeAllocatable") or []):
+        event("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
+    return None

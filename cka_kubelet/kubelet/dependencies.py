@@ -17,6 +17,7 @@ from cka_kubelet.kube.quantity import Quantity
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.events import EventRecorder
 from cka_kubelet.kubelet.runtimestate import RuntimeState
+from cka_kubelet.kubelet.servingtls import ServingTLS
 
 Object = dict[str, Any]
 
@@ -31,7 +32,7 @@ class Dependencies:
     (API pods are watched only then). `registered`: set once the Node exists in the API.
     `services`, `runtime_classes`: current objects from the informers; `services_synced`: the first list is in.
     `allocatable`: what pods may use, by resource name; `pressure`: condition types now true (MemoryPressure, …).
-    `serving_certificate`: (certificate file, key file) of :10250.
+    `serving`: TLS of :10250.
     `fatal`: end the process with an exit code, at once, after the line that explains it was logged.
     """
 
@@ -49,7 +50,7 @@ class Dependencies:
     cgroup_version: int
     node_ref: Object
     fatal: Callable[[int], None]
-    serving_certificate: tuple[str, str] = ("", "")
+    serving: ServingTLS | None = None
     node_ips: list[str] = field(default_factory=list)
     node_getter: Callable[[], Object | None] = lambda: None
     node_synced: asyncio.Event = field(default_factory=asyncio.Event)

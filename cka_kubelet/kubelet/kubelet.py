@@ -11,8 +11,8 @@ from cka_kubelet.kube import klog
 from cka_kubelet.kube.apiclient import APIClient, Object
 from cka_kubelet.kube.gofmt import quote
 from cka_kubelet.kube.reflector import Reflector
-from cka_kubelet.kubelet import clientcert, containermanager, healthz, noderegister, reserved
-from cka_kubelet.kubelet.certrequest import CertificateManager
+from cka_kubelet.kubelet import containermanager, healthz, noderegister, reserved
+from cka_kubelet.kubelet.clientcert import RotationWatch
 from cka_kubelet.kubelet.dependencies import Dependencies
 from cka_kubelet.kubelet.eviction import EvictionManager
 from cka_kubelet.kubelet.flags import ParsedFlags
@@ -24,8 +24,8 @@ from cka_kubelet.kubelet.server.app import KubeletServer
 from cka_kubelet.kubelet.statussetter import StatusSetter
 
 if TYPE_CHECKING:
-    from cka_kubelet.kubelet.run import Resources
-    from cka_kubelet.kubelet.startup import Credentials
+    from cka_kubelet.kubelet.credentials import Credentials
+    from cka_kubelet.kubelet.nodecapacity import Resources
 
 _RUNTIME_PERIOD = 5.0
 _MIRROR_PERIOD = 0.1
@@ -155,6 +155,7 @@ class Kubelet:
         await self._pods.start()
         if config["enableServer"]:
             self._spawn(self._server.start())
+            self._keep_serving_certificate()
         self._spawn(self._runtime_loop())
         if deps.api is not None:
             self._start_api_loops(deps.api)
@@ -174,10 +175,28 @@ class Kubelet:
         self._spawn(lease.run())
         self._spawn(self._await_node_for_mirrors())
         held = self._credentials
-        if held is not None and held.store is not None:
-            manager = CertificateManager(held.store, deps.node_name, deps.clock, api, held.bootstrap, held.reload)
-            self._spawn(manager.run(held.current()))
-            self._spawn(clientcert.watch_expiry(held.not_after, held.server_healthy, deps.clock, deps.fatal))
+        if held is not None and (manager := held.manager) is not None:
+            self._spawn(manager.run())
+            watch = RotationWatch(
+                manager.current, lambda: manager.server_healthy, api.http.close_idle, deps.clock, deps.fatal
+            )
+            self._spawn(watch.run())
+
+    def _keep_serving_certificate(self) -> None:
+        deps, config = self._deps, self._deps.config
+        if deps.serving is None:
+            return
+        certificate, key = str(config.get("tlsCertFile") or ""), str(config.get("tlsPrivateKeyFile") or "")
+        if not config.get("serverTLSBootstrap"):
+            self._spawn(deps.serving.follow(certificate, key))
+        elif deps.api is not None:
+            from cka_kubelet.kubelet import servingcert  # only for serverTLSBootstrap
+
+            kept = servingcert.store(self._parsed.text("cert-dir", "/var/lib/kubelet/pki"), certificate, key)
+            manager = servingcert.manager(
+                kept, deps.node_name, lambda: self.setter.addresses, deps.api, deps.serving, deps.clock
+            )
+            self._spawn(manager.run())
 
     def _node_keeper(self, api: APIClient) -> NodeKeeper:
         deps, config = self._deps, self._deps.config
@@ -253,12 +272,10 @@ class Kubelet:
         deps, resources = self._deps, self._resources
         problem = reserved.allocatable_error(resources.capacity, resources.reserved)
         problem = containermanager.start(deps.config, deps.root_dir, problem)
-        problem = problem or containermanager.missing_cgroups(deps.config)
+        problem = problem or containermanager.enforce(deps.config, deps.cgroup_driver, self._node_event)
         if problem is not None:
             klog.error("kubelet.go:1839", "Failed to start ContainerManager", err=problem)
             deps.fatal(1)
-        if "pods" in (deps.config.get("enforceNodeAllocatable") or []):
-            self._node_event("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
         self._spawn(self._eviction.run())
         klog.info("plugin_manager.go:121", "Starting Kubelet Plugin Manager")
 

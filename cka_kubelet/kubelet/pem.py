@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import os
 import re
 import ssl
@@ -23,11 +24,14 @@ class PEMError(ValueError):
 
 
 class Certificate(NamedTuple):
-    """Times in seconds since the epoch; `common_name` of the subject."""
+    """Times in seconds since the epoch; the subject's name and organizations; the alternative names it is good for."""
 
     not_before: float
     not_after: float
     common_name: str
+    organizations: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
 
 
 def _blocks(data: bytes) -> list[tuple[str, bytes]]:
@@ -61,11 +65,15 @@ def _decode(block: bytes) -> Certificate:
             fields = ssl._ssl._test_decode_cert(path)  # type: ignore[attr-defined]  # the only decoder without OpenSSL's CLI
         except (OSError, ssl.SSLError) as error:
             raise PEMError("x509: malformed certificate") from error
-    names = [value for part in fields.get("subject", ()) for key, value in part if key == "commonName"]
+    subject = [pair for part in fields.get("subject", ()) for pair in part]
+    alternatives = fields.get("subjectAltName", ())
     return Certificate(
         ssl.cert_time_to_seconds(fields["notBefore"]),
         ssl.cert_time_to_seconds(fields["notAfter"]),
-        names[0] if names else "",
+        next((value for key, value in subject if key == "commonName"), ""),
+        tuple(value for key, value in subject if key == "organizationName"),
+        tuple(value for key, value in alternatives if key == "DNS"),
+        tuple(str(ipaddress.ip_address(value.strip())) for key, value in alternatives if key == "IP Address"),
     )
 
 

@@ -11,7 +11,7 @@ from cka_kubelet.kubelet.images import ImageManager
 from cka_kubelet.kubelet.version import VERSION
 
 if TYPE_CHECKING:
-    from cka_kubelet.kubelet.run import Resources
+    from cka_kubelet.kubelet.nodecapacity import Resources
 
 Object = dict[str, Any]
 
@@ -37,6 +37,8 @@ class StatusSetter:
         self._identity = system.identity()
         self._handlers: list[Object] = []
         self._features: Object = {}
+        self.addresses: list[Object] = []
+        """The node's addresses as they were last reported."""
 
     def runtime_told(self, response: Any) -> None:
         """Take over what a CRI StatusResponse says of handlers and features."""
@@ -53,6 +55,7 @@ class StatusSetter:
             )  # fmt: skip
         else:
             status["addresses"] = nodestatus.addresses(self._deps.node_ips, self._deps.hostname)
+            self.addresses = status["addresses"]
         self._set_resources(status)
         await self._set_info(status)
         status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": self._deps.config["port"]}}

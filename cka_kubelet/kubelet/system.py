@@ -155,14 +155,15 @@ def is_local(address: str) -> bool:
     return True
 
 
-def default_address() -> str:
+def default_address(*, prefer_ipv6: bool = False) -> str:
     """The address this host sends from by default: by the hosts file's own name, else by the default route; or ""."""
     name = socket.gethostname()
-    for line in read_text("/etc/hosts").splitlines():
+    for line in read_text("/etc/hosts").splitlines() if not prefer_ipv6 else ():
         address, *names = line.partition("#")[0].split() or [""]
         if name in names and _usable(address) and is_local(address):
             return address
-    for family, target in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+    routes = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")]
+    for family, target in reversed(routes) if prefer_ipv6 else routes:
         with socket.socket(family, socket.SOCK_DGRAM) as sock, suppress(OSError):
             sock.connect((target, 9))  # nothing is sent: the kernel only picks the route
             return str(sock.getsockname()[0])

@@ -1,14 +1,13 @@
 """The server put together: authenticate, authorize, answer (pkg/kubelet/server/server.go)."""
 
 import json
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.cri.errors import RpcError
-from cka_kubelet.kube import klog, tlsserver
+from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import errno_text
 from cka_kubelet.kube.gofmt import quote as q
 from cka_kubelet.kube.httpserver import BodyTooLargeError, Hijack, Request, Response, Server, serve
@@ -71,21 +70,17 @@ class KubeletServer:
         address, port = str(config.at("address") or "0.0.0.0"), int(config.at("port") or 10250)  # noqa: S104
         klog.info("server.go:193", "Starting to listen", address=address, port=port)
         try:
-            self._server = await serve(self._handle, address, port, self._context())
-        except ssl.SSLError as error:
-            klog.error("server.go:209", "Failed to listen and serve", err=error)
-            self._deps.fatal(1)
+            tls = self._deps.serving
+            if tls is None:
+                self._server = await serve(self._handle, address, port)
+            else:
+                self._server = await serve(self._handle, address, port, tls.context, tls_problem=tls.problem)
         except OSError as error:
             detail = f"listen tcp {address}:{port}: bind: {errno_text(error)}"
             klog.error("server.go:209", "Failed to listen and serve", err=detail)
             self._deps.fatal(1)
         else:
             klog.info("server.go:354", "Adding debug handlers to kubelet server")
-
-    def _context(self) -> ssl.SSLContext:
-        certificate, key = self._deps.serving_certificate
-        authority = str(self._deps.config.at("authentication.x509.clientCAFile") or "")
-        return tlsserver.server_context(certificate, key, authority)
 
     async def stop(self) -> None:
         """Close every connection."""

@@ -1,0 +1,36 @@
+"""Checks of the server's certificate files, in Go's words."""
+
+from pathlib import Path
+
+from cka_kubelet.kube.gofmt import path_error
+from cka_kubelet.kubelet import pem
+
+
+def pair_problem(certificate: str, key: str) -> str | None:
+    """Why two files are no certificate and key, in Go's words; None when they are."""
+    contents = []
+    for path in (certificate, key):
+        try:
+            contents.append(Path(path).read_bytes())
+        except OSError as error:
+            return path_error("open", path, error)
+    try:
+        pem.check_pair(*contents)
+    except pem.PEMError as error:
+        return str(error)
+    return None
+
+
+def authority_problem(path: str) -> str | None:
+    """Why a file is no bundle of client CAs; None when it is."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        return path_error("read" if isinstance(error, IsADirectoryError) else "open", path, error)
+    if not data:
+        return f'missing content for CA bundle "client-ca-bundle::{path}"'
+    try:
+        pem.certificates(data)
+    except pem.PEMError as error:
+        return f'error loading CA bundle for "client-ca-bundle::{path}": {error}'
+    return None
