@@ -176,7 +176,7 @@ def _texts(signature: str, body: bytes) -> Iterator[str]:
 
 
 class Systemd:
-    """A connection to systemd (`path`: other than SOCKET), as root; a context manager. Every method raises SystemdError."""
+    """A connection to systemd as root; a context manager. Every method raises SystemdError."""
 
     def __init__(self, path: str = "", timeout: float = TIMEOUT) -> None:
         self._serial = 0
