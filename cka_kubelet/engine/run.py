@@ -20,6 +20,7 @@ from cka_kubelet.labspec.loader import LabFile
 from cka_kubelet.labspec.model import Check, Evidence, Hint, Lab, SurvivesReboot, Unchanged
 from cka_kubelet.providers.base import Cluster, Progress
 from cka_kubelet.remote import nodestate
+from cka_kubelet.remote.kubeapi import KubeAPI, SSHKubeAPI
 from cka_kubelet.scoring import checks, grading
 from cka_kubelet.scoring.checks import Surroundings
 from cka_kubelet.scoring.result import Line, Score, Verdict, outcome
@@ -49,6 +50,7 @@ class LabRun:
         seed: int = 0,
         exam: bool = False,
         fault_folder: Path | None = None,
+        api: KubeAPI | None = None,
     ) -> None:
         self.file = file
         self.lab: Lab = file.lab
@@ -62,7 +64,7 @@ class LabRun:
         self._faults = load((fault.use for fault in self.lab.faults), fault_folder or paths.data_dir() / "faults")
         _require_nodes(file, cluster)
         self._target = target_of(cluster)
-        self._api = ApiWitness(cluster.shell(self._target.control_plane))
+        self._api = ApiWitness(api or SSHKubeAPI(cluster.shell(self._target.control_plane)))
         self._before: dict[str, dict[str, str]] = {}
         self._faulty: dict[str, frozenset[str]] = {}
         self._rules: list[tuple[Evidence, Rule]] = []
@@ -168,7 +170,7 @@ class LabRun:
         return given
 
     def check(self) -> list[Line]:
-        """Where the repair stands, looked at once, without points and without an end. Raises UsageError past the limit."""
+        """Where the repair stands, looked at once, without points. Raises UsageError past the limit."""
         self._limit_checks()
         around = self._around(patience=2.0)
         return [checks.run(check, "repair", around) for check in self.lab.repair]

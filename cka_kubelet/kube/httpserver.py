@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote
@@ -286,7 +287,7 @@ class _Session:
                 return
 
     async def _send(self, answer: Response, head_only: bool) -> None:
-        headers = list(answer.headers)
+        headers = [*answer.headers, ("date", time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()))]
         body = answer.body
         if isinstance(body, bytes):
             headers.append(("content-length", str(len(body))))

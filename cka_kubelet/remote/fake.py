@@ -5,12 +5,13 @@ The node agent runs for real, so capture and restore are tested with true bytes,
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cka_kubelet.errors import CommandError, NodeError
+from cka_kubelet.errors import CommandError, NodeError, NodeUnreachableError
 from cka_kubelet.remote.shell import OUTPUT_LIMIT, Result, Terminal
 
 _SYSTEMCTL = '''#!{python} -I
@@ -142,6 +143,9 @@ class FakeShell:
         if real.is_symlink() or not real.is_file():
             raise NodeError(f"{self._name}: {path} is not a regular file")
         return real.read_bytes()[:limit]
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        raise NodeUnreachableError(f"{self._name}: nothing listens on {host}:{port}")
 
     def write_file(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
         self.calls.append(("write_file", path))

@@ -1,5 +1,6 @@
 """A host one can run commands on. Everything above `remote/` knows nodes only through these protocols."""
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -72,6 +73,10 @@ class Shell(Protocol):
 
     def read_file(self, path: str, *, limit: int = OUTPUT_LIMIT) -> bytes:
         """A regular file's bytes over SFTP. Raises FileNotFoundError; NodeError for anything but a regular file."""
+        ...
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A TCP connection made from the node, as a socket here. Raises NodeUnreachableError."""
         ...
 
     def write_file(self, path: str, data: bytes, *, mode: int = 0o644) -> None:

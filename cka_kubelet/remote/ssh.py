@@ -229,6 +229,14 @@ class SSHShell:
             transport.close()
             raise self._lost(err) from None
 
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A TCP connection made from the node, as a socket here. Raises NodeUnreachableError."""
+        channel = self._open_channel("direct-tcpip", (host, port))
+        here, there = socket.socketpair()
+        for carry in (_carry_in, _carry_out):
+            threading.Thread(target=carry, args=(channel, there), name=f"{self._name}-{port}", daemon=True).start()
+        return here
+
     def close(self) -> None:
         with self._lock:
             if self._transport is not None:
@@ -250,14 +258,16 @@ class SSHShell:
             finally:
                 channel.close()
 
-    def _open_channel(self) -> paramiko.Channel:
+    def _open_channel(self, kind: str = "session", to: tuple[str, int] | None = None) -> paramiko.Channel:
         for attempt in (1, 2):  # a connection that died while idle shows only when it is used
             with self._lock:
                 if self._transport is None or not self._transport.is_active():
                     self._transport = _connect(self._name, self._target, self._connect_timeout)
                 transport = self._transport
             try:
-                return transport.open_session(timeout=self._connect_timeout)
+                return transport.open_channel(kind, to, ("127.0.0.1", 0) if to else None, timeout=self._connect_timeout)
+            except paramiko.ChannelException as err:
+                raise self._lost(err) from None  # the connection is fine; what was asked of it is refused
             except (paramiko.SSHException, EOFError, OSError) as err:
                 transport.close()
                 if attempt == 2:
@@ -270,6 +280,24 @@ class SSHShell:
         else:
             channel.invoke_subsystem("sftp")
         return paramiko.SFTPClient(channel)
+
+
+def _carry_in(channel: paramiko.Channel, sock: socket.socket) -> None:
+    """Node → here, until either side ends."""
+    with contextlib.suppress(OSError):
+        while piece := channel.recv(65536):
+            sock.sendall(piece)
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+
+
+def _carry_out(channel: paramiko.Channel, sock: socket.socket) -> None:
+    """Here → node; the last one out closes both."""
+    with contextlib.suppress(OSError):
+        while piece := sock.recv(65536):
+            channel.sendall(piece)
+    channel.close()
+    sock.close()
 
 
 def _finish(channel: paramiko.Channel, argv: tuple[str, ...], data: bytes, timeout: float, limit: int) -> Result:

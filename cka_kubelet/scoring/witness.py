@@ -1,9 +1,5 @@
-"""What the API server says, asked with kubectl on the control plane's own admin credentials.
+"""What the API server says. Everything it answers is untrusted."""
 
-`--raw` paths: no discovery, no client-side reading of half-made objects. Everything it prints is untrusted.
-"""
-
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cka_kubelet.errors import CommandError
-from cka_kubelet.remote.shell import Shell
+from cka_kubelet.remote.kubeapi import Answer, KubeAPI
 
 LEASE_SECONDS = 40.0
 """A lease older than this has missed its renewals (nodeLeaseDurationSeconds)."""
 POD_IMAGE = "registry.k8s.io/pause:3.10.1"
-_KUBECTL = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--request-timeout=10s")
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _PODS = "/api/v1/namespaces/default/pods"
-_LIMIT = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All nodes at one time, and the control plane's clock."""
+    """All nodes at one time. `now`: the end of that second by the API server's clock, so never too early."""
 
     now: float
     nodes: Mapping[str, NodeFacts]
@@ -67,34 +61,25 @@ class PodFacts:
 class ApiWitness:
     """The control plane's view of the cluster. Raises NodeUnreachableError, CommandError."""
 
-    def __init__(self, shell: Shell) -> None:
-        self._shell = shell
+    def __init__(self, api: KubeAPI) -> None:
+        self._api = api
 
     def snapshot(self) -> Snapshot:
-        script = (
-            f"date +%s.%N; {' '.join(_KUBECTL)} get --raw /api/v1/nodes; echo; {' '.join(_KUBECTL)} get --raw {_LEASES}"
-        )
-        lines = [line for line in self._shell.script(script, timeout=30).text.splitlines() if line.strip()]
-        if len(lines) != 3:
-            raise CommandError(f"{self._shell.name}: kubectl gave no usable answer")
-        leases = {_get(item, "metadata", "name"): item for item in _items(lines[2])}
-        nodes = [_facts(item, leases) for item in _items(lines[1])]
-        try:
-            now = float(lines[0])
-        except ValueError:
-            raise CommandError(f"{self._shell.name}: date gave no time") from None
-        return Snapshot(now, {facts.name: facts for facts in nodes})
+        listed = self._api.request("GET", "/api/v1/nodes")
+        leases = {_get(item, "metadata", "name"): item for item in _items(self._api.request("GET", _LEASES))}
+        nodes = [_facts(item, leases) for item in _items(listed)]
+        return Snapshot(listed.date + 1, {facts.name: facts for facts in nodes})
 
     def age_lease(self, node: str, since: float) -> bool:
         """Date a lease that was not renewed after `since` one hour back, so that the node lifecycle controller need
         not wait out its grace period; False when the kubelet still renews it. Upstream's controller takes no notice."""
-        lease = json.loads(self._run("get", "--raw", f"{_LEASES}/{node}"))
+        lease = self._request("GET", f"{_LEASES}/{node}")
         renewed = _time(_get(lease, "spec", "renewTime"))
         if renewed is None or renewed > since:
             return False
         old = datetime.fromtimestamp(since - 3600, UTC)
         lease["spec"]["renewTime"] = old.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        self._run("replace", "--raw", f"{_LEASES}/{node}", "-f", "-", data=lease)
+        self._request("PUT", f"{_LEASES}/{node}", lease)
         return True
 
     def start_pod(self, node: str) -> str:
@@ -110,11 +95,11 @@ class ApiWitness:
             "containers": [container],
         }
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
-        self._run("create", "--raw", _PODS, "-f", "-", data=pod)
+        self._request("POST", _PODS, pod)
         return name
 
     def pod(self, name: str) -> PodFacts:
-        pod = json.loads(self._run("get", "--raw", f"{_PODS}/{name}"))
+        pod = self._request("GET", f"{_PODS}/{name}")
         status = _get(pod, "status") or {}
         ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or [])
         waiting = [_get(c, "state", "waiting", "reason") for c in status.get("containerStatuses") or []]
@@ -123,18 +108,20 @@ class ApiWitness:
 
     def delete_pod(self, name: str) -> None:
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
-        self._run("delete", "--raw", f"{_PODS}/{name}?gracePeriodSeconds=0", "-f", "-", data=body, check=False)
+        self._api.request("DELETE", f"{_PODS}/{name}", body)
 
-    def _run(self, *words: str, data: Mapping[str, Any] | None = None, check: bool = True) -> str:
-        body = b"" if data is None else json.dumps(data).encode()
-        return self._shell.run([*_KUBECTL, *words], input=body, check=check, limit=_LIMIT, timeout=30).text
+    def _request(self, method: str, path: str, body: object = None) -> Any:
+        answer = self._api.request(method, path, body)
+        if answer.status >= 300:
+            message = str(_get(answer.body, "message"))[:300]
+            raise CommandError(f"the API server answers {answer.status} to {method} {path}: {message}")
+        return answer.body
 
 
-def _items(text: str) -> list[dict[str, Any]]:
-    try:
-        items = json.loads(text)["items"]
-    except (ValueError, KeyError, TypeError):
-        raise CommandError("the API server's answer is not a list of objects") from None
+def _items(answer: Answer) -> list[dict[str, Any]]:
+    items = _get(answer.body, "items")
+    if answer.status != 200 or not isinstance(items, list | None):
+        raise CommandError(f"the API server's answer ({answer.status}) is not a list of objects")
     return [item for item in items or [] if isinstance(item, dict)]
 
 

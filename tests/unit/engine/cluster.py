@@ -1,7 +1,6 @@
 """A cluster of two directories: an API server that believes what the units and leases say, and nothing else."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from cka_kubelet.clock import FakeClock
 from cka_kubelet.errors import NodeUnreachableError
 from cka_kubelet.providers.base import NodeInfo
 from cka_kubelet.remote.fake import FakeShell
-from cka_kubelet.remote.shell import Result
+from cka_kubelet.remote.kubeapi import Answer
 from tests.unit.faults.nodes import CLUSTER, make_node
 
 GRACE = 50.0
@@ -33,7 +32,6 @@ class FakeCluster:
         self.aged: list[str] = []
         self.reboots: list[str] = []
         self.down = False
-        self.shells["controlplane"].answers.append(self._kubectl)
 
     def shell(self, name: str) -> FakeShell:
         return self.shells[name]
@@ -58,26 +56,28 @@ class FakeCluster:
             if ready != self.ready[name]:
                 self.ready[name], self.since[name] = ready, now
 
-    def _kubectl(self, argv: Sequence[str], data: bytes) -> Result | bytes | None:
-        if argv[0] not in ("sh", "kubectl"):
-            return None
+    def request(self, method: str, path: str, body: Any = None) -> Answer:
+        """`KubeAPI`."""
         if self.down:
             raise NodeUnreachableError("controlplane: connection refused")
         self._look()
-        if argv[0] == "sh":
-            return b"\n".join([str(self.clock.now()).encode(), _list(self._nodes()), _list(self._leases())])
-        words = " ".join(argv)
-        if "replace" in argv:
-            lease = json.loads(data)
-            self.renewed["node01"] = datetime.fromisoformat(lease["spec"]["renewTime"]).timestamp()
-            self.aged.append("node01")
-            return b"{}"
-        if "get" in argv and "/leases/" in words:
-            return json.dumps(next(x for x in self._leases() if x["metadata"]["name"] == "node01")).encode()
-        if "get" in argv and "/pods/" in words:
+        return Answer(200, self.clock.now() - 1, self._answer(method, path, body))
+
+    def _answer(self, method: str, path: str, body: Any) -> Any:
+        name = path.rpartition("/")[2]
+        if method == "PUT":
+            self.renewed[name] = datetime.fromisoformat(body["spec"]["renewTime"]).timestamp()
+            self.aged.append(name)
+        elif method == "GET" and path == "/api/v1/nodes":
+            return {"items": self._nodes()}
+        elif method == "GET" and name == "leases":
+            return {"items": self._leases()}
+        elif method == "GET" and "/leases/" in path:
+            return next(lease for lease in self._leases() if lease["metadata"]["name"] == name)
+        elif method == "GET" and "/pods/" in path:
             status = {"phase": "Running", "podIP": "10.244.1.2", "conditions": [{"type": "Ready", "status": "True"}]}
-            return json.dumps({"spec": {"nodeName": "node01"}, "status": status}).encode()
-        return b"{}"
+            return {"spec": {"nodeName": "node01"}, "status": status}
+        return {}
 
     def _nodes(self) -> list[dict[str, Any]]:
         messages = {"True": "kubelet is posting ready status", "Unknown": "Kubelet stopped posting node status."}
@@ -100,10 +100,6 @@ class FakeCluster:
 
     def _leases(self) -> list[dict[str, Any]]:
         return [{"metadata": {"name": n}, "spec": {"renewTime": _stamp(t)}} for n, t in self.renewed.items()]
-
-
-def _list(items: list[dict[str, Any]]) -> bytes:
-    return json.dumps({"items": items}).encode()
 
 
 def _stamp(seconds: float) -> str:

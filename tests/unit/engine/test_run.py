@@ -45,7 +45,14 @@ def make(tmp_path: Path, cluster: FakeCluster, clock: FakeClock, journal: Journa
 
     def run(lab: str = "notready-1", *, exam: bool = False) -> LabRun:
         return LabRun(
-            catalogue.find(lab), cluster, journal=journal, store=store, clock=clock, exam=exam, fault_folder=tmp_path
+            catalogue.find(lab),
+            cluster,
+            journal=journal,
+            store=store,
+            clock=clock,
+            exam=exam,
+            fault_folder=tmp_path,
+            api=cluster,
         )
 
     yield run
