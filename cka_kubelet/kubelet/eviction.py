@@ -193,7 +193,7 @@ def rank(pods: list[Pod]) -> list[Pod]:
     """First to go first: pods without requests before those with, then low priority, then young; static ones never."""
     able = [
         pod for pod in pods if "kubernetes.io/config.mirror" not in (pod["metadata"].get("annotations") or {})
-        and (pod["metadata"].get("annotations") or {}).get("kubernetes.io/config.source") != "file"
+        and (pod["metadata"].get("annotations") or {}).get("kubernetes.io/config.source") not in ("file", "http")
         and (pod["spec"].get("priority") or 0) < 2_000_000_000
     ]  # fmt: skip
     return sorted(able, key=lambda pod: (_requests(pod), pod["spec"].get("priority") or 0))

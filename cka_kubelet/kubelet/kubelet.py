@@ -137,6 +137,9 @@ class Kubelet:
         klog.info("kubelet.go:496", "Attempting to sync node with API server")
         if config.get("staticPodPath"):
             klog.info("kubelet.go:397", "Adding static pod path", path=config["staticPodPath"])
+        if config.get("staticPodURL"):
+            header = {name: ["<masked>"] for name in config.get("staticPodURLHeader") or {}}
+            klog.info("kubelet.go:403", "Adding pod URL with HTTP header", URL=config["staticPodURL"], header=header)
         if deps.api is not None:
             klog.info("kubelet.go:408", "Adding apiserver pod source")
         klog.info("server.go:1291", "Started kubelet")

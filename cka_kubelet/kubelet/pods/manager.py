@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import join_errors
@@ -37,6 +37,9 @@ from cka_kubelet.kubelet.volumes.manager import VolumeManager
 from cka_kubelet.kubelet.volumes.payloads import Payloads
 from cka_kubelet.kubelet.volumes.sources import ObjectSource
 
+if TYPE_CHECKING:
+    from cka_kubelet.kubelet.pods.fromurl import URLPods
+
 HOUSEKEEPING = 2.0
 _SKIP_FIRST, _SKIP_MOST = 0.1, 5.0
 
@@ -59,7 +62,9 @@ class PodManager:
         self._waiting_static: dict[str, objects.Pod] = {}
         self._tick = asyncio.Event()
         self._api_synced = deps.api is None
-        self._static_listed = not settings.static_pod_path
+        self._sources: dict[str, dict[str, objects.Pod]] = {}
+        self._unlisted = {name for name, used in (("file", settings.static_pod_path),
+                                                  ("http", deps.config.get("staticPodURL"))) if used}  # fmt: skip
         self._tasks: list[asyncio.Task[Any]] = []
         self._chores: set[asyncio.Task[Any]] = set()
         cri = deps.cri
@@ -123,9 +128,20 @@ class PodManager:
                 self._on_static,
             )
             self._spawn(static.run, "static")
+        if self._deps.config.get("staticPodURL"):
+            self._spawn(self._url_pods().run, "http")
         if self._deps.api is not None:
             self._spawn(self._watch_api, "apiserver")
             self._spawn(self._wake_static_once_registered, "mirrors")
+
+    def _url_pods(self) -> "URLPods":
+        from cka_kubelet.kubelet.pods.fromurl import URLPods  # few nodes have one
+
+        config = self._deps.config
+        return URLPods(
+            str(config["staticPodURL"]), config.get("staticPodURLHeader") or {}, self.settings.node_name,
+            config.duration("httpCheckFrequency"), lambda pods: self._on_static(pods, "http"),
+        )  # fmt: skip
 
     def _make_roots(self) -> None:
         settings = self.settings
@@ -212,14 +228,15 @@ class PodManager:
                 self._wake(objects.uid(static))
         self._tick.set()
 
-    def _on_static(self, pods: dict[str, objects.Pod]) -> None:
-        fresh = {objects.uid(p): p for p in pods.values()}
+    def _on_static(self, pods: dict[str, objects.Pod], source: str = "file") -> None:
+        self._sources[source] = pods
+        fresh = {objects.uid(p): p for pods in self._sources.values() for p in pods.values()}
         for uid in self._static.keys() - fresh.keys():
             self._pending.append(("DELETED", self._static[uid]))
         for uid in fresh.keys() - self._static.keys():
             self._pending.append(("ADDED", fresh[uid]))
         self._static = fresh
-        self._static_listed = True
+        self._unlisted.discard(source)
         self._tick.set()
 
     # The loop.
@@ -299,7 +316,7 @@ class PodManager:
 
     def sources_ready(self) -> bool:
         """Whether every source has told all its pods, so that the rest are orphans."""
-        return self._api_synced and self._static_listed
+        return self._api_synced and not self._unlisted
 
     def expected(self) -> set[str]:
         """uids of all pods that some source or worker still answers for."""

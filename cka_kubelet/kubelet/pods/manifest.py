@@ -35,7 +35,13 @@ def parse(data: bytes, path: str, node_name: str) -> objects.Pod:
         _check_kind(body)
     except (goyaml.YAMLError, ManifestError) as error:
         raise ManifestError(f"{path}: couldn't parse as pod({error}), please check config file") from None
-    pod = default(body, path, node_name)
+    return from_body(body, path, node_name)
+
+
+def from_body(body: Any, path: str, node_name: str, source: str = "file") -> objects.Pod:
+    """The static pod that a decoded manifest describes; `source` is file or http. Raises ManifestError."""
+    _check_kind(body)
+    pod = default(body, path, node_name, source)
     errors = validate(pod)
     if errors:
         raise ManifestError(
@@ -83,14 +89,14 @@ def _wrong(value: object, field: str, go: str) -> str:
     )
 
 
-def default(body: dict[str, Any], path: str, node_name: str) -> objects.Pod:
+def default(body: dict[str, Any], path: str, node_name: str, source: str = "file") -> objects.Pod:
     """The pod with what config.applyDefaults adds (name, node, uid, annotations …) and the API's own defaults."""
     from cka_kubelet.kubelet.pods.static import static_uid
 
     metadata = dict(body.get("metadata") or {})
     spec = dict(body.get("spec") or {})
     if not metadata.get("uid"):
-        metadata["uid"] = static_uid(node_name, path, body)
+        metadata["uid"] = static_uid(node_name, path, body, source)
     if metadata.get("name"):
         metadata["name"] = f"{metadata['name']}-{node_name.lower()}"
     metadata.setdefault("namespace", "default")
@@ -100,7 +106,7 @@ def default(body: dict[str, Any], path: str, node_name: str) -> objects.Pod:
         **(metadata.get("annotations") or {}),
         objects.HASH: metadata["uid"],
         objects.SEEN: seen,
-        objects.SOURCE: "file",
+        objects.SOURCE: source,
     }
     spec["nodeName"] = node_name
     spec["tolerations"] = [*(spec.get("tolerations") or []), {"effect": "NoExecute", "operator": "Exists"}]

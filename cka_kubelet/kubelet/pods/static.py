@@ -168,9 +168,10 @@ class StaticPods:
         self._update(dict(self._pods))
 
 
-def static_uid(node_name: str, path: str, pod: objects.Pod) -> str:
+def static_uid(node_name: str, path: str, pod: objects.Pod, source: str = "file") -> str:
     """The hash that is a static pod's uid: other content, node or path, other pod (32 hex digits)."""
     digest = hashlib.md5(usedforsecurity=False)
-    for part in (json.dumps(pod, sort_keys=True, separators=(",", ":")), f"host:{node_name}", f"file:{path}"):
+    where = f"host:{node_name}", f"file:{path}" if source == "file" else f"url:{path}"
+    for part in (json.dumps(pod, sort_keys=True, separators=(",", ":")), *where):
         digest.update(part.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
