@@ -33,6 +33,7 @@ class Dependencies:
     `services`, `runtime_classes`: current objects from the informers; `services_synced`: the first list is in.
     `allocatable`: what pods may use, by resource name; `pressure`: condition types now true (MemoryPressure, …).
     `serving`: TLS of :10250.
+    `shutting_down`: whether the machine is about to go down, and no pod may start.
     `fatal`: end the process with an exit code, at once, after the line that explains it was logged.
     """
 
@@ -60,6 +61,7 @@ class Dependencies:
     runtime_classes: Callable[[], list[Object]] = list
     allocatable: Callable[[], dict[str, Quantity]] = dict
     pressure: Callable[[], set[str]] = set
+    shutting_down: Callable[[], bool] = bool
     runtime_name: str = "containerd"
     runtime_version: str = ""
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from cka_kubelet.cri.errors import RpcError
@@ -54,6 +54,7 @@ class Kubelet:
         self._tasks: list[asyncio.Task[None]] = []
         self._runtime_lock = asyncio.Lock()
         self._modules_started = False
+        self._sync_node: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self._readiness: tuple[bool, bool] | None = None
         self._reflectors: list[Reflector] = []
         config = deps.config
@@ -162,6 +163,24 @@ class Kubelet:
         self._spawn(self._runtime_loop())
         if deps.api is not None:
             self._start_api_loops(deps.api)
+        if config.duration("shutdownGracePeriod") or config.get("shutdownGracePeriodByPodPriority"):
+            self._watch_shutdown()
+
+    def _watch_shutdown(self) -> None:
+        from cka_kubelet.kubelet import nodeshutdown  # only where shutdowns are to be graceful
+
+        deps = self._deps
+        manager = nodeshutdown.ShutdownManager(
+            deps.config, deps.root_dir, pods=self._active_pods, terminate=self._terminate_for_shutdown,
+            sync_node=self._sync_node, event=self._node_event,
+        )  # fmt: skip
+        deps.shutting_down = lambda: manager.shutting_down
+        self._spawn(manager.run())
+
+    async def _terminate_for_shutdown(self, pod: Object, grace: int) -> None:
+        from cka_kubelet.kubelet.nodeshutdown import MESSAGE, REASON
+
+        await self._pods.terminate(pod["metadata"]["uid"], REASON, MESSAGE, grace)
 
     def _start_api_loops(self, api: APIClient) -> None:
         deps, config = self._deps, self._deps.config
@@ -173,6 +192,7 @@ class Kubelet:
         )  # fmt: skip
         self._spawn(deps.recorder.run())
         self._spawn(keeper.run())
+        self._sync_node = keeper.sync
         self._spawn(keeper.fast_until_ready())
         self._spawn(self._follow_registration(keeper))
         self._spawn(lease.run())
@@ -329,6 +349,10 @@ class Kubelet:
     async def _reclaim(self) -> None:
         klog.info("image_gc_manager.go:431", "Attempting to delete unused images")
         await self._images.free(1 << 62)
+
+
+async def _nothing() -> None:
+    """There is no Node to report."""
 
 
 def _condition_text(condition: Any) -> str:

@@ -102,8 +102,9 @@ class StatusSetter:
             for words in nodestatus.PRESSURES
         ]
         state = self._deps.runtime_state
+        shutdown = ["node is shutting down"] if self._deps.shutting_down() else []
         problem = nodestatus.ready_message(
-            state.runtime_errors(), state.network_errors(), state.storage_errors(), [], self._resources.capacity
+            state.runtime_errors(), state.network_errors(), state.storage_errors(), shutdown, self._resources.capacity
         )
         old = nodestatus.condition(status, "Ready")
         ready = nodestatus.ready_condition(old, problem, now, self._record)

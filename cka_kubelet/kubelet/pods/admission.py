@@ -14,6 +14,10 @@ class Rejection(NamedTuple):
     message: str
 
 
+SHUTDOWN = Rejection("NodeShutdown", "Pod was rejected as the node is shutting down.")
+"""For every pod while the machine goes down (pkg/kubelet/nodeshutdown)."""
+
+
 def admit(
     pod: objects.Pod, others: list[objects.Pod], node: Node | None, allocatable: dict[str, int], pressure: set[str]
 ) -> Rejection | None:

@@ -299,7 +299,8 @@ class PodManager:
         over = phase in ("Succeeded", "Failed")
         if not over and not objects.deleted(pod):
             active = [w.pod for w in self.workers.values() if not w.terminating]
-            no = admission.admit(pod, active, self.node(), self._allocatable(), self._deps.pressure())
+            no = admission.SHUTDOWN if self._deps.shutting_down() else None
+            no = no or admission.admit(pod, active, self.node(), self._allocatable(), self._deps.pressure())
             if no is not None:
                 self._rejected[uid] = pod
                 self.events.pod(pod, WARNING, no.reason, no.message)
@@ -451,6 +452,13 @@ class PodManager:
                 if not uid or uid in (objects.uid(pod), objects.uid(mirror) if mirror else ""):
                     return pod
         return None
+
+    async def terminate(self, uid: str, reason: str, message: str, grace: int) -> None:
+        """Stop a pod for good, and wait until nothing of it runs."""
+        worker = self.workers.get(uid)
+        if worker is not None:
+            worker.terminate(grace, reason, message)
+            await asyncio.wait([worker.task])
 
     def evict(self, uid: str, reason: str, message: str, grace: int) -> bool:
         """Stop a pod for good (eviction manager); False when it is not here."""

@@ -336,6 +336,20 @@ def _gates(pod: objects.Pod, old: Status) -> tuple[bool, str, str] | None:
     return (False, "ReadinessGatesNotReady", ", ".join(messages)) if messages else None
 
 
+def disrupted(status: Status, message: str, old: Status, now: float) -> None:
+    """Say in `status` that the kubelet itself ended the pod: an eviction, the node's shutdown."""
+    before = next((item for item in old.get("conditions") or [] if item.get("type") == "DisruptionTarget"), None)
+    condition = before or {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "TerminationByKubelet",
+        "message": message,
+        "lastTransitionTime": timestamp(now),
+    }
+    others = [item for item in status.get("conditions") or [] if item.get("type") != "DisruptionTarget"]
+    status["conditions"] = [condition, *others]
+
+
 def rejected(pod: objects.Pod, reason: str, message: str, now: float) -> Status:
     """The status of a pod that this node does not admit."""
     status: Status = {"phase": "Failed", "reason": reason, "message": f"Pod was rejected: {message}"}

@@ -76,16 +76,24 @@ class _Writer:
         struct.pack_into("<I", self.data, at, len(self.data) - start)
 
 
-def call(serial: int, member: str, signature: str, body: bytes) -> bytes:
-    """One method call on systemd's Manager, as bytes."""
+def call(
+    serial: int,
+    member: str,
+    signature: str,
+    body: bytes,
+    destination: str = _MANAGER,
+    path: str = "/org/freedesktop/systemd1",
+    interface: str = f"{_MANAGER}.Manager",
+) -> bytes:
+    """One method call, on systemd's Manager unless told, as bytes."""
     writer = _Writer()
     writer.data += struct.pack("<cBBBII", b"l", _CALL, 0, 1, len(body), serial)
     fields = [
-        (_PATH, "o", "/org/freedesktop/systemd1"),
-        (_INTERFACE, "s", f"{_MANAGER}.Manager"),
+        (_PATH, "o", path),
+        (_INTERFACE, "s", interface),
         (_MEMBER, "s", member),
-        (_DESTINATION, "s", _MANAGER),
-        (_SIGNATURE, "g", signature),
+        (_DESTINATION, "s", destination),
+        *([(_SIGNATURE, "g", signature)] if signature else []),
     ]
     writer.array(8, ([("y", code), ("v", (kind, value))] for code, kind, value in fields))
     writer.align(8)
@@ -116,13 +124,14 @@ def set_body(unit: str, properties: list[Property]) -> bytes:
 
 
 class Message(NamedTuple):
-    """What systemd sent. `texts` are the strings and paths of its body."""
+    """What systemd sent. `texts` are the strings and paths of its body, up to the first value of another kind."""
 
     kind: int
     member: str
     error: str
     reply_to: int
     texts: list[str]
+    body: bytes = b""
 
 
 def parse(header: bytes, fields: bytes, body: bytes) -> Message:
@@ -134,7 +143,7 @@ def parse(header: bytes, fields: bytes, body: bytes) -> Message:
         raise SystemdError("", f"malformed D-Bus message: {error}") from None
     reply = known.get(_REPLY_SERIAL, 0)
     member, name = str(known.get(_MEMBER, "")), str(known.get(_ERROR_NAME, ""))
-    return Message(header[1], member, name, reply if isinstance(reply, int) else 0, texts)
+    return Message(header[1], member, name, reply if isinstance(reply, int) else 0, texts, body)
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:

@@ -131,6 +131,8 @@ class PodWorker:
         status = api_status.generate(self.pod, runtime, view)
         if self._final:
             status.update(phase="Failed", **self._final)
+            if self._final["reason"] in ("Evicted", "Terminated"):
+                api_status.disrupted(status, self._final["message"], view.old, m.now())
         return status
 
     def _failure(self, container: str) -> tuple[str, str] | None:
