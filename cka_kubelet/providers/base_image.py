@@ -48,11 +48,14 @@ FILES: dict[str, tuple[str, int]] = {
         0o644,
     ),
 }
+# A node must leave the machine it shares a kernel with alone: systemd-binfmt would forget the binary formats of the
+# machine when the node stops, udev-trigger would replay the events of all its devices.
 _FINISH = (
     "rm -f /etc/ssh/ssh_host_*; mkdir -p /run/sshd; systemctl enable ssh.service ssh-hostkeys.service; "
     "systemctl disable ssh.socket apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer "
     "fstrim.timer 2>/dev/null; systemctl mask getty.target console-getty.service systemd-firstboot.service; "
-    "systemctl mask sys-kernel-debug.mount sys-kernel-tracing.mount; "
+    "systemctl mask sys-kernel-debug.mount sys-kernel-tracing.mount systemd-binfmt.service "
+    "proc-sys-fs-binfmt_misc.automount systemd-udev-trigger.service; "
     "rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin; : >/etc/machine-id; true"
 )
 

@@ -216,7 +216,8 @@ def _run_node(engine: Engine, name: str, image: str, addresses: Mapping[str, str
         for other, address in addresses.items():
             options += ["--add-host", f"{other}:{address}"]
         try:
-            engine.run("run", *options, *engine.node_options(), image, *engine.node_command(), timeout=120)
+            command = engine.node_command(container_name(name))
+            engine.run("run", *options, *engine.node_options(), image, *command, timeout=120)
         except EngineError as err:
             engine.run("rm", "--force", "--volumes", container_name(name), check=False)
             if "in use" not in err.message or attempt == 2:
@@ -290,7 +291,7 @@ def _ensure_network(engine: Engine, subnet: str) -> None:
     if engine.exists("network", name):
         if subnet in engine.run("network", "inspect", name):
             return
-        engine.run("network", "rm", "--force", name, check=False)
+        engine.run("network", "rm", name, check=False)
     engine.run("network", "create", "--label", f"{LABEL}={identity.installation_id()}", "--subnet", subnet, name)
 
 
@@ -298,7 +299,7 @@ def _subnet(engine: Engine, record: ClusterRecord | None) -> str:
     """The prepared images' subnet while it can be had, else a free one. A network that a killed run left is ours."""
     if record and engine.exists("network", _network_name()):
         return record.subnet
-    engine.run("network", "rm", "--force", _network_name(), check=False)
+    engine.run("network", "rm", _network_name(), check=False)
     taken = _routes() + _engine_subnets(engine)
     wanted = [*([record.subnet] if record else []), *_SUBNETS]
     return choose_subnet(wanted, taken)

@@ -99,24 +99,31 @@ class Engine:
 
     def node_options(self, cgroups: CgroupMode | None = None) -> list[str]:
         """`run` options that let systemd be PID 1. Source of each: the README's "What a node needs"."""
-        options = ["--privileged", "--cgroupns=private", "--tmpfs", "/run", *ulimits()]
-        options += ["--stop-signal", "SIGRTMIN+3", "--volume", "/var/lib/containerd"]
+        options = ["--privileged", "--cgroupns=private", *ulimits(), "--stop-signal", "SIGRTMIN+3"]
+        options += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--volume", "/var/lib/containerd"]
+        options += ["--env", f"container={self.kind}"]
         if self.kind == "podman":
-            options += ["--systemd=always"]
-        else:
-            options += ["--tmpfs", "/run/lock", "--env", "container=docker"]
-            options += ["--runtime", self.runtime] if self.runtime else []
+            options += ["--systemd=false"]  # on cgroup v1 it would lay the machine's systemd hierarchy over the node's
+        elif self.runtime:
+            options += ["--runtime", self.runtime]
         if (cgroups or cgroup_mode()) != "v2":
             options += ["--env", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
         return options
 
-    def node_command(self, cgroups: CgroupMode | None = None) -> list[str]:
-        """PID 1 of a node. On cgroup v1 Podman mounts the machine's whole systemd hierarchy over the container's own;
-        unmounted, every node has its own again and none disturbs another's slices."""
-        if (cgroups or cgroup_mode()) == "v2" or self.kind != "podman":
+    def node_command(self, group: str, cgroups: CgroupMode | None = None) -> list[str]:
+        """PID 1 of a node. `group`: a name no other node on this machine has.
+
+        Where a machine mounts cgroup v1 alone, the unified hierarchy exists but no engine gives a container a group in
+        it; systemd mounts it all the same and all nodes would share its root. So the node makes its own group first.
+        """
+        if (cgroups or cgroup_mode()) != "v1":
             return ["/sbin/init"]
-        own = "/sys/fs/cgroup/systemd"
-        return ["sh", "-c", f"umount {own}/release_agent; umount {own}; exec /sbin/init"]
+        top, own = "/run/unified", f"/run/unified/{group}"
+        script = (
+            f"mkdir {top} && mount -t cgroup2 none {top} && mkdir -p {own} && echo $$ >{own}/cgroup.procs; "
+            f"umount {top} && rmdir {top}; exec unshare --cgroup /sbin/init"
+        )
+        return ["sh", "-c", script]
 
 
 def find_engine() -> Engine | None:

@@ -36,9 +36,19 @@ def test_legacy_cgroups_are_forced_only_where_they_are_needed() -> None:
     assert "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1" not in podman.node_options("v2")
 
 
-def test_podman_on_cgroup_v1_gets_its_own_systemd_hierarchy_back() -> None:
-    assert Engine("podman", "podman").node_command("v2") == ["/sbin/init"]
-    assert "umount /sys/fs/cgroup/systemd;" in Engine("podman", "podman").node_command("hybrid")[-1]
+def test_a_node_makes_its_own_unified_group_only_where_no_engine_can() -> None:
+    podman = Engine("podman", "podman")
+    assert podman.node_command("cka-1-node01", "v2") == podman.node_command("x", "hybrid") == ["/sbin/init"]
+    script = podman.node_command("cka-1-node01", "v1")[-1]
+    assert "echo $$ >/run/unified/cka-1-node01/cgroup.procs" in script
+    assert script.endswith("exec unshare --cgroup /sbin/init")
+
+
+def test_both_engines_start_a_node_alike() -> None:
+    podman, docker = (Engine(kind, kind).node_options("v2") for kind in ("podman", "docker"))  # type: ignore[arg-type]
+    assert [word for word in podman if word not in ("--systemd=false", "container=podman")] == [
+        word for word in docker if word != "container=docker"
+    ]
 
 
 def test_the_chosen_runtime_goes_where_each_engine_wants_it() -> None:
