@@ -64,7 +64,8 @@ class LabRun:
         self._faults = load((fault.use for fault in self.lab.faults), fault_folder or paths.data_dir() / "faults")
         _require_nodes(file, cluster)
         self._target = target_of(cluster)
-        self._api = ApiWitness(api or SSHKubeAPI(cluster.shell(self._target.control_plane)))
+        self._kube_api = api or SSHKubeAPI(cluster.shell(self._target.control_plane))
+        self._api = ApiWitness(self._kube_api)
         self._before: dict[str, dict[str, str]] = {}
         self._faulty: dict[str, frozenset[str]] = {}
         self._rules: list[tuple[Evidence, Rule]] = []
@@ -256,7 +257,12 @@ class LabRun:
         if self._run:
             with contextlib.suppress(EnvironmentError_):
                 self._store.ended(self._run, self._clock.now())
+        self.close()
         return sorted({path for _, changed in done for path in changed})
+
+    def close(self) -> None:
+        """End the connection to the API server; it is made again when it is needed."""
+        self._kube_api.close()
 
     def _around(self, patience: float = 900.0) -> Surroundings:
         return Surroundings(

@@ -29,7 +29,7 @@ ANSWER_LIMIT = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Answer:
-    """`date`: when the server answered, by its own clock, whole seconds since the epoch. `body` is parsed JSON."""
+    """`date`: when the server answered, by its own clock, whole seconds since the epoch. `body`: JSON, else text."""
 
     status: int
     date: float
@@ -40,6 +40,10 @@ class KubeAPI(Protocol):
     """One request, one answer. Raises NodeUnreachableError when there is none, CommandError for one of no use."""
 
     def request(self, method: str, path: str, body: object = None) -> Answer: ...
+
+    def close(self) -> None:
+        """End the connection; the next request makes another."""
+        ...
 
 
 class Gateway(Protocol):
@@ -89,7 +93,6 @@ class SSHKubeAPI:
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """End the connection; the next request makes another."""
         with self._lock:
             self._drop()
 
@@ -118,7 +121,8 @@ class SSHKubeAPI:
         text = response.read(ANSWER_LIMIT)  # what is longer is cut, and then no JSON
         try:
             date = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-            return Answer(response.status, date, json.loads(text))
+            is_json = response.headers.get_content_type() == "application/json"
+            return Answer(response.status, date, json.loads(text) if is_json else text.decode())
         except ValueError as err:
             self._drop()  # the rest of it may still be on its way
             raise CommandError(f"the API server on {self._gateway.name} gave no usable answer: {err}") from None

@@ -83,7 +83,7 @@ def expected(check: Check) -> str:
     """What the check wants to find, for people."""
     match check:
         case NodeReady():
-            return "Ready=True and a fresh heartbeat"
+            return "Ready=True, a fresh heartbeat, and a kubelet that answers"
         case PodRuns():
             return f"a pod with a random name is Running within {check.within} s"
         case UnitIs():
@@ -112,7 +112,11 @@ def _node_ready(node: str, within: float, around: Surroundings, since: float = 0
         facts = snapshot.node(node)
         age = None if facts.renewed is None else snapshot.now - facts.renewed
         found = f"Ready={facts.ready or '?'} {facts.reason}, heartbeat {'never' if age is None else f'{age:.0f} s ago'}"
-        return facts.ready == "True" and snapshot.fresh(node) and (facts.renewed or 0.0) > since
+        if facts.ready != "True" or not snapshot.fresh(node) or (facts.renewed or 0.0) <= since:
+            return False
+        answers = around.api.kubelet_answers(node)
+        found += "" if answers else ", but its kubelet does not answer on port 10250"
+        return answers
 
     ok = wait_until(ready, min(within, around.patience), around.clock, every=0.5)
     return ok, found

@@ -70,6 +70,12 @@ class ApiWitness:
         nodes = [_facts(item, leases) for item in _items(listed)]
         return Snapshot(listed.date + 1, {facts.name: facts for facts in nodes})
 
+    def kubelet_answers(self, node: str) -> bool:
+        """Whether the node's kubelet says ok on port 10250 when the API server asks it: what a status and a lease that
+        somebody else wrote cannot do."""
+        answer = self._api.request("GET", f"/api/v1/nodes/{node}/proxy/healthz")
+        return answer.status == 200 and answer.body == "ok"
+
     def age_lease(self, node: str, since: float) -> bool:
         """Date a lease that was not renewed after `since` one hour back, so that the node lifecycle controller need
         not wait out its grace period; False when the kubelet still renews it. Upstream's controller takes no notice."""

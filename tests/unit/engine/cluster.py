@@ -63,6 +63,9 @@ class FakeCluster:
         self._look()
         return Answer(200, self.clock.now() - 1, self._answer(method, path, body))
 
+    def close(self) -> None:
+        pass
+
     def _answer(self, method: str, path: str, body: Any) -> Any:
         name = path.rpartition("/")[2]
         if method == "PUT":
@@ -70,6 +73,8 @@ class FakeCluster:
             self.aged.append(name)
         elif method == "GET" and path == "/api/v1/nodes":
             return {"items": self._nodes()}
+        elif path.endswith("/proxy/healthz"):
+            return "ok" if self.ready[path.split("/")[4]] == "True" else "kubelet: connection refused"
         elif method == "GET" and name == "leases":
             return {"items": self._leases()}
         elif method == "GET" and "/leases/" in path:
