@@ -33,8 +33,9 @@ def journal(lines: Iterable[str]) -> list[Facts]:
 
 
 def _text(message: object) -> str:
-    """journalctl prints a message with unprintable bytes (a tab is one) as a list of byte values."""
-    return bytes(message).decode("utf-8", "replace") if isinstance(message, list) else str(message or "")
+    """A message as journalctl shows it to a person: a tab is eight spaces. One with odd bytes comes as their values."""
+    text = bytes(message).decode("utf-8", "replace") if isinstance(message, list) else str(message or "")
+    return text.replace("\t", " " * 8)
 
 
 def _line(message: str, identifier: str) -> tuple[str, str, str] | None:

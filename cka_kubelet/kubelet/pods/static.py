@@ -16,8 +16,10 @@ from cka_kubelet.kube.gofmt import path_error
 from cka_kubelet.kube.gofmt import quote as q
 from cka_kubelet.kubelet.pods import manifest, objects
 
-_MASK = 0x2 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200  # MODIFY CLOSE_WRITE MOVED_FROM MOVED_TO CREATE DELETE
+_CHANGED = 0x2 | 0x4 | 0x80 | 0x100  # MODIFY ATTRIB MOVED_TO CREATE
+_GONE = 0x40 | 0x200 | 0x400 | 0x800  # MOVED_FROM DELETE DELETE_SELF MOVE_SELF
 _RETRY_FIRST, _RETRY_MOST = 1.0, 20.0
+_NO_PATH = "path does not exist, ignoring"
 Update = Callable[[dict[str, objects.Pod]], None]
 
 
@@ -32,18 +34,20 @@ class StaticPods:
         self._pods: dict[str, objects.Pod] = {}
         self._contents: dict[str, tuple[bytes, objects.Pod]] = {}
         self._events = asyncio.Event()
-        self._names: dict[str, bool] = {}
+        self._changes: list[tuple[Path, bool]] = []
         self._watch: int | None = None
         self._retry_at, self._retry_delay = 0.0, _RETRY_FIRST
 
     async def run(self) -> None:
         """Watch for ever, until cancelled."""
         try:
+            problem = self._start_watch()  # before the first listing: nothing falls between the two
             self._list()
+            self._plan_retry(problem)
             next_list = time.monotonic() + self._frequency
             while True:
                 if self._watch is None and time.monotonic() >= self._retry_at:
-                    self._start_watch()
+                    self._plan_retry(self._start_watch())
                 now = time.monotonic()
                 until = min(next_list, self._retry_at) if self._watch is None else next_list
                 with contextlib.suppress(TimeoutError):
@@ -67,8 +71,7 @@ class StaticPods:
             # Upstream sends an empty set once, so that pods of a removed directory go away.
             self._pods.clear()
             self._update({})
-            text = "path does not exist, ignoring"
-            klog.error("file.go:98", "Unable to read config path", err=text, path=str(self._path))
+            klog.error("file.go:98", "Unable to read config path", err=_NO_PATH, path=str(self._path))
             return
         except OSError as error:
             text = path_error("open", self._path, error)
@@ -104,23 +107,26 @@ class StaticPods:
         self._contents[str(file)] = (data, pod)
         return pod
 
-    def _start_watch(self) -> None:
-        """Begin to watch; on failure try again later, 1 s doubling to 20 s."""
-        text = self._inotify() if self._path.exists() else "path does not exist, ignoring"
-        if text:
-            klog.error("file_linux.go:59", "Unable to read config path", err=text, path=str(self._path))
-            self._retry_at = time.monotonic() + self._retry_delay
-            self._retry_delay = min(self._retry_delay * 2, _RETRY_MOST)
+    def _start_watch(self) -> str:
+        """Begin to watch. Returns what is in the way, empty if nothing is."""
+        return self._inotify() if self._path.exists() else _NO_PATH
+
+    def _plan_retry(self, problem: str) -> None:
+        """A path that does not exist is tried again every second, anything else after 1 s doubling to 20 s."""
+        if not problem:
+            self._retry_delay = _RETRY_FIRST
             return
-        self._retry_delay = _RETRY_FIRST
-        self._list()
+        klog.error("file_linux.go:59", "Unable to read config path", err=problem, path=str(self._path))
+        self._retry_at = time.monotonic() + (_RETRY_FIRST if problem == _NO_PATH else self._retry_delay)
+        if problem != _NO_PATH:
+            self._retry_delay = min(self._retry_delay * 2, _RETRY_MOST)
 
     def _inotify(self) -> str:
         libc = ctypes.CDLL(None, use_errno=True)
         descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if descriptor < 0:
             return f"unable to create inotify: {os.strerror(ctypes.get_errno()).lower()}"
-        if libc.inotify_add_watch(descriptor, os.fsencode(self._path), _MASK) < 0:
+        if libc.inotify_add_watch(descriptor, os.fsencode(self._path), _CHANGED | _GONE) < 0:
             text = f"unable to create inotify for path {q(str(self._path))}: {os.strerror(ctypes.get_errno()).lower()}"
             os.close(descriptor)
             return text
@@ -144,21 +150,22 @@ class StaticPods:
             _, mask, _, length = struct.unpack_from("iIII", data, offset)
             name = data[offset + 16 : offset + 16 + length].rstrip(b"\0").decode("utf-8", "surrogateescape")
             offset += 16 + length
-            if mask & 0x8000:  # IN_IGNORED: the directory itself is gone
-                self._stop_watch()
-                self._retry_at = time.monotonic()
-            elif name and not name.startswith("."):
-                self._names[name] = bool(mask & (0x40 | 0x200))
+            if mask & (_CHANGED | _GONE) and not name.startswith("."):
+                self._changes.append((self._path / name if name else self._path, bool(mask & _GONE)))
         self._events.set()
 
     def _consume(self) -> None:
-        """Carry out what inotify told, file by file."""
-        names, self._names = self._names, {}
-        for name, deleted in names.items():
-            file = self._path / name
-            if deleted and not file.exists():
+        """Carry out what inotify told, change by change as upstream does: one that cannot be read is told each time.
+
+        A directory that is removed is not watched again: what a new one holds is found by the next listing.
+        """
+        changes, self._changes = self._changes, []
+        for file, gone in changes:
+            if gone and not file.exists():
                 self._pods.pop(str(file), None)
                 self._contents.pop(str(file), None)
+                continue
+            if file.is_dir():
                 continue
             try:
                 self._pods[str(file)] = self._read(file)

@@ -22,7 +22,7 @@ def test_a_journal_is_its_distinct_lines_without_info() -> None:
     assert recording.journal(lines) == [
         {"severity": "-", "source": "systemd", "text": "Started kubelet.service.", "count": 1},
         {"severity": "E", "source": "kubelet.go", "text": '"Image garbage collection failed once" err="x"', "count": 2},
-        {"severity": "-", "source": "kubelet", "text": "\tstrict decoding error: yaml", "count": 1},
+        {"severity": "-", "source": "kubelet", "text": "        strict decoding error: yaml", "count": 1},
     ]
 
 
