@@ -12,7 +12,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
+from cka_kubelet import paths
 from cka_kubelet.clock import Clock, SystemClock, wait_until
 from cka_kubelet.errors import EngineError, EnvironmentError_, ProvisionError
 from cka_kubelet.providers import identity
@@ -104,6 +106,11 @@ class ContainerProvider:
                 progress("nodes", "starting from the prepared images")
                 return self._start(engine, record, progress)
             return self._prepare(engine, key, subnet, public_key, progress)
+        except ProvisionError as err:
+            logs = _keep_journals(engine)
+            remove_containers(engine)
+            hint = f"What the nodes logged is in {logs}. `cka-kubelet nodes destroy --images` starts afresh."
+            raise ProvisionError(err.message, hint) from None
         except BaseException:  # Ctrl-C too: half-made nodes are of no use to anybody
             remove_containers(engine)
             raise
@@ -254,6 +261,16 @@ def _identify(engine: Engine, name: str, address: str, clock: Clock) -> NodeReco
             "`cka-kubelet doctor` checks what a node needs of this machine.",
         )
     return NodeRecord(address, " ".join(said[0].split()[:2]), said[1].strip())
+
+
+def _keep_journals(engine: Engine) -> Path:
+    """Copy the nodes' journals here before the nodes go. Gives the directory."""
+    directory = paths.data_dir() / "logs"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    for name in NODES:
+        said = engine.run("exec", container_name(name), "journalctl", "--no-pager", "--lines=5000", check=False)
+        (directory / f"{name}.log").write_text(said)
+    return directory
 
 
 def _commit(engine: Engine, key: str) -> None:
