@@ -30,7 +30,7 @@ class Housekeeper:
         m = self._m
         if not m.pleg.last_ok and not await self._runtime_answers():
             return
-        if not (m.sources_ready() and m.pleg.ever_listed):
+        if not (m.sources.ready() and m.pleg.ever_listed):
             return
         for uid, status in list(m.pleg.cache.items()):
             if uid not in m.expected() and await self._exists(status):
@@ -69,8 +69,8 @@ class Housekeeper:
     async def _mirrors(self) -> None:
         """Delete mirror pods whose static pod is gone."""
         m = self._m
-        busy = m.static_names() | {objects.full_name(w.pod) for w in m.workers.values()}
-        for name, pod in list(m.mirrors.items()):
+        busy = m.sources.static_names() | {objects.full_name(w.pod) for w in m.workers.values()}
+        for name, pod in list(m.sources.mirrors.items()):
             if name not in busy:
                 await m.mirror_client.delete(pod)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import join_errors
-from cka_kubelet.kube.reflector import Reflector
 from cka_kubelet.kubelet.dependencies import Dependencies
 from cka_kubelet.kubelet.pods import admission, gc, objects
 from cka_kubelet.kubelet.pods import runtime_status as rs
@@ -27,8 +26,8 @@ from cka_kubelet.kubelet.pods.runtime import PodRuntime
 from cka_kubelet.kubelet.pods.runtime_reader import RuntimeReader
 from cka_kubelet.kubelet.pods.sandboxes import Sandboxes
 from cka_kubelet.kubelet.pods.settings import Settings, memory_capacity, settings_from
+from cka_kubelet.kubelet.pods.sources import PodSources
 from cka_kubelet.kubelet.pods.starter import Starter
-from cka_kubelet.kubelet.pods.static import StaticPods
 from cka_kubelet.kubelet.pods.status_manager import StatusManager
 from cka_kubelet.kubelet.pods.surroundings import Surrounder
 from cka_kubelet.kubelet.pods.worker import PodWorker
@@ -38,7 +37,7 @@ from cka_kubelet.kubelet.volumes.payloads import Payloads
 from cka_kubelet.kubelet.volumes.sources import ObjectSource
 
 if TYPE_CHECKING:
-    from cka_kubelet.kubelet.pods.fromurl import URLPods
+    pass
 
 HOUSEKEEPING = 2.0
 _SKIP_FIRST, _SKIP_MOST = 0.1, 5.0
@@ -55,22 +54,16 @@ class PodManager:
         self.has_api = deps.api is not None
         self.events = PodEvents(deps.recorder)
         self.workers: dict[str, PodWorker] = {}
-        self.mirrors: dict[str, objects.Pod] = {}
         self._rejected: dict[str, objects.Pod] = {}
-        self._static: dict[str, objects.Pod] = {}
-        self._pending: list[tuple[str, objects.Pod]] = []
         self._waiting_static: dict[str, objects.Pod] = {}
         self._tick = asyncio.Event()
-        self._api_synced = deps.api is None
-        self._sources: dict[str, dict[str, objects.Pod]] = {}
-        self._unlisted = {name for name, used in (("file", settings.static_pod_path),
-                                                  ("http", deps.config.get("staticPodURL"))) if used}  # fmt: skip
+        self.sources = PodSources(deps, settings, self._wake, self._nudge, self._tick.set)
         self._tasks: list[asyncio.Task[Any]] = []
         self._chores: set[asyncio.Task[Any]] = set()
         cri = deps.cri
         self._reader = RuntimeReader(cri)
         self.pleg = PLEG(self._reader, self._on_runtime_change)
-        self.statuses = StatusManager(deps.api, self._mirror_for, self._is_finished)
+        self.statuses = StatusManager(deps.api, self.sources.mirror_of, self._is_finished)
         self.probes = ProbeManager(cri, self.events, self.statuses.get, self._wake)
         self.cgroups = Cgroups(
             settings.cgroup_driver, deps.cgroup_version, settings.cgroups_per_qos, settings.pids_limit
@@ -120,28 +113,8 @@ class PodManager:
         self._spawn(self.statuses.run, "status")
         self._spawn(self._rotator.run, "logrotate")
         self._spawn(self._sync_loop, "syncloop")
-        if self.settings.static_pod_path:
-            static = StaticPods(
-                self.settings.static_pod_path,
-                self.settings.node_name,
-                self.settings.file_check_frequency,
-                self._on_static,
-            )
-            self._spawn(static.run, "static")
-        if self._deps.config.get("staticPodURL"):
-            self._spawn(self._url_pods().run, "http")
-        if self._deps.api is not None:
-            self._spawn(self._watch_api, "apiserver")
-            self._spawn(self._wake_static_once_registered, "mirrors")
-
-    def _url_pods(self) -> "URLPods":
-        from cka_kubelet.kubelet.pods.fromurl import URLPods  # few nodes have one
-
-        config = self._deps.config
-        return URLPods(
-            str(config["staticPodURL"]), config.get("staticPodURLHeader") or {}, self.settings.node_name,
-            config.duration("httpCheckFrequency"), lambda pods: self._on_static(pods, "http"),
-        )  # fmt: skip
+        for name, run in self.sources.loops():
+            self._spawn(run, name)
 
     def _make_roots(self) -> None:
         settings = self.settings
@@ -176,69 +149,6 @@ class PodManager:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._chores, *workers, return_exceptions=True)
 
-    # Sources.
-
-    async def _watch_api(self) -> None:
-        api = self._deps.api
-        if api is None:
-            return
-        klog.info("apiserver.go:41", "Waiting for node sync before watching apiserver pods")
-        await self._deps.node_synced.wait()
-        klog.info("apiserver.go:51", "Watching apiserver")
-        reflector = Reflector(
-            api, "/api/v1/pods", "*v1.Pod",
-            name="pkg/kubelet/config/apiserver.go:66",
-            on_event=self._on_api, on_synced=self._on_api_synced,
-            fieldSelector=f"spec.nodeName={self.settings.node_name}",
-        )  # fmt: skip
-        await reflector.run()
-
-    async def _wake_static_once_registered(self) -> None:
-        """Mirror pods need the Node's uid, so static pods are synced again as soon as it is known."""
-        await self._deps.registered.wait()
-        while self.node() is None:  # noqa: ASYNC110  # the informer has no event for "seen", and it takes milliseconds
-            await asyncio.sleep(0.05)
-        for uid in list(self._static):
-            self._wake(uid)
-
-    def _on_api(self, kind: str, pod: objects.Pod) -> None:
-        pod["metadata"].pop("managedFields", None)
-        if objects.is_mirror(pod):
-            self._on_mirror(kind, pod)
-            return
-        self._pending.append((kind, pod))
-        self._tick.set()
-
-    def _on_api_synced(self) -> None:
-        self._api_synced = True
-        self._tick.set()
-
-    def _on_mirror(self, kind: str, pod: objects.Pod) -> None:
-        name = objects.full_name(pod)
-        if kind == "DELETED":
-            known = self.mirrors.get(name)
-            if known is not None and objects.uid(known) == objects.uid(pod):
-                del self.mirrors[name]
-        else:
-            self.mirrors[name] = pod
-        static = next((p for p in self._static.values() if objects.full_name(p) == name), None)
-        if static is not None:
-            self.statuses.nudge(objects.uid(static))
-            if kind == "DELETED" or objects.deleted(pod):
-                self._wake(objects.uid(static))
-        self._tick.set()
-
-    def _on_static(self, pods: dict[str, objects.Pod], source: str = "file") -> None:
-        self._sources[source] = pods
-        fresh = {objects.uid(p): p for pods in self._sources.values() for p in pods.values()}
-        for uid in self._static.keys() - fresh.keys():
-            self._pending.append(("DELETED", self._static[uid]))
-        for uid in fresh.keys() - self._static.keys():
-            self._pending.append(("ADDED", fresh[uid]))
-        self._static = fresh
-        self._unlisted.discard(source)
-        self._tick.set()
-
     # The loop.
 
     async def _sync_loop(self) -> None:
@@ -254,8 +164,7 @@ class PodManager:
                 continue
             skip = _SKIP_FIRST
             self._tick.clear()
-            pending, self._pending = self._pending, []
-            for kind, pod in sorted(pending, key=lambda p: str(p[1]["metadata"].get("creationTimestamp") or "")):
+            for kind, pod in self.sources.take():
                 self._handle(kind, pod)
             if time.monotonic() >= next_chores:
                 await self._housekeeper.run()
@@ -315,17 +224,9 @@ class PodManager:
         if over or objects.deleted(pod):
             worker.terminate()
 
-    def sources_ready(self) -> bool:
-        """Whether every source has told all its pods, so that the rest are orphans."""
-        return self._api_synced and not self._unlisted
-
     def expected(self) -> set[str]:
         """uids of all pods that some source or worker still answers for."""
         return {*self.workers, *self._waiting_static, *self._rejected}
-
-    def static_names(self) -> set[str]:
-        """Full names of the static pods that have manifests."""
-        return {objects.full_name(p) for p in self._static.values()}
 
     def stop_orphan(self, pod: objects.Pod) -> None:
         """Stop and forget a pod of which no source knows."""
@@ -363,8 +264,8 @@ class PodManager:
         self.statuses.forget(uid)
         self.workers.pop(uid, None)
         if objects.is_static(worker.pod):
-            found = self.mirrors.get(objects.full_name(worker.pod))
-            if found is not None and uid not in self._static:
+            found = self.sources.mirror_of(worker.pod)
+            if found is not None and uid not in self.sources.static:
                 await self.mirror_client.delete(found)
         for waiting_uid, pod in list(self._waiting_static.items()):
             if not self._name_taken(pod):
@@ -387,6 +288,9 @@ class PodManager:
         if worker is not None:
             worker.wake()
 
+    def _nudge(self, uid: str) -> None:
+        self.statuses.nudge(uid)
+
     def _started(self, container_id: str) -> bool:
         for status in self.pleg.cache.values():
             for container in status.containers:
@@ -395,9 +299,6 @@ class PodManager:
                     spec = objects.find_container(worker.pod, container.name) if worker else None
                     return self.probes.started(container_id) if spec and spec.get("startupProbe") else True
         return False
-
-    def _mirror_for(self, pod: objects.Pod) -> objects.Pod | None:
-        return self.mirrors.get(objects.full_name(pod))
 
     def _is_finished(self, uid: str) -> bool:
         worker = self.workers.get(uid)
@@ -448,7 +349,7 @@ class PodManager:
         """A pod by name (a mirror's name is its static pod's), and uid when given."""
         for pod in self.pods():
             if objects.namespace(pod) == namespace and objects.name(pod) == name:
-                mirror = self._mirror_for(pod)
+                mirror = self.sources.mirror_of(pod)
                 if not uid or uid in (objects.uid(pod), objects.uid(mirror) if mirror else ""):
                     return pod
         return None

@@ -191,7 +191,7 @@ class PodWorker:
 
     async def _mirror(self, pod: objects.Pod) -> None:
         m = self._m
-        found = m.mirrors.get(objects.full_name(pod))
+        found = m.sources.mirror_of(pod)
         if found is not None and (objects.deleted(found) or not mirror.same(pod, found)):
             await m.mirror_client.delete(found)
             found = None
