@@ -47,7 +47,7 @@ class Channel:
 
     async def start(self, method: str, message: bytes, timeout: float | None) -> tuple[Connection, Stream]:
         """Send a request. Raises RpcError Unavailable when there is no connection and the last dial failed."""
-        while (connection := self._connection) is None or connection.closed:
+        while (connection := self._connection) is None or connection.hung_up():
             if self._dialer is None:
                 self._dial()
             if self._failure is not None:

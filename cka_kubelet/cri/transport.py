@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -111,6 +112,7 @@ class Connection(asyncio.Protocol):
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._goaway = ""
         self._transport: asyncio.Transport | None = None
+        self._poll: select.poll | None = None
         config = h2.config.H2Configuration(
             client_side=True,
             header_encoding="utf-8",
@@ -175,10 +177,18 @@ class Connection(asyncio.Protocol):
         """Close at once. Calls in flight fail."""
         self._fail("transport is closing")
 
+    def hung_up(self) -> bool:
+        """Whether the server has closed, told or not: grpc-go's reader knows before the next call can be sent."""
+        if not self.closed and self._poll is not None and self._poll.poll(0):
+            self._fail("error reading from server: EOF")
+        return self.closed
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
         self._h2.initiate_connection()
         self._flush()
 
@@ -195,8 +205,8 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        reason = "EOF"
-        if isinstance(exc, OSError) and exc.errno:
+        reason = "EOF"  # also after a write that failed: grpc-go leaves the word to its reader
+        if isinstance(exc, OSError) and exc.errno and not isinstance(exc, BrokenPipeError):
             reason = f"read unix @->{self._path}: read: {os.strerror(exc.errno).lower()}"
         self._fail(f"{'error reading from server' if self._ready.done() else 'error reading server preface'}: {reason}")
 

@@ -4,6 +4,8 @@ It keeps what it was asked, and can be told to fail a call, to answer with raw f
 """
 
 import asyncio
+import os
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,12 @@ class FakeRuntime:
         self.path.unlink(missing_ok=True)
         for writer in list(self._writers):
             writer.close()
+
+    def hang_up(self) -> None:
+        """Close every connection's sending side at once; the socket goes on listening."""
+        for writer in self._writers:
+            with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as copy:
+                copy.shutdown(socket.SHUT_RDWR)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

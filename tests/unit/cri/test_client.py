@@ -189,6 +189,15 @@ async def test_runtime_dies_and_comes_back(runtime: FakeRuntime, client: CRIClie
     assert log.lines
 
 
+async def test_a_connection_that_the_runtime_has_closed_is_not_used_again(
+    runtime: FakeRuntime, client: CRIClient, log: Log
+) -> None:
+    await client.version()
+    runtime.hang_up()  # seen by the socket, not yet by this event loop
+    assert (await client.version()).runtime_name == "fake"
+    assert log.errors == []
+
+
 def test_back_off() -> None:
     assert [round(delay(n, 0.5), 3) for n in range(10)] == [
         0.1, 0.16, 0.256, 0.41, 0.655, 1.049, 1.678, 2.684, 3.0, 3.0,
