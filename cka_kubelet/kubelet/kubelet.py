@@ -11,7 +11,7 @@ from cka_kubelet.kube import klog
 from cka_kubelet.kube.apiclient import APIClient, Object
 from cka_kubelet.kube.gofmt import quote
 from cka_kubelet.kube.reflector import Reflector
-from cka_kubelet.kubelet import containermanager, healthz, noderegister, reserved
+from cka_kubelet.kubelet import containermanager, healthz, noderegister, reserved, resolvcheck
 from cka_kubelet.kubelet.clientcert import RotationWatch
 from cka_kubelet.kubelet.dependencies import Dependencies
 from cka_kubelet.kubelet.eviction import EvictionManager
@@ -161,6 +161,8 @@ class Kubelet:
             self._spawn(self._server.start())
             self._keep_serving_certificate()
         self._spawn(self._runtime_loop())
+        if config.get("resolvConf"):
+            self._spawn(resolvcheck.run(config["resolvConf"], config.get("clusterDomain") or "", self._node_event))
         if deps.api is not None:
             self._start_api_loops(deps.api)
         if config.duration("shutdownGracePeriod") or config.get("shutdownGracePeriodByPodPriority"):

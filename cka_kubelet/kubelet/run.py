@@ -10,7 +10,7 @@ from cka_kubelet.clock import SystemClock
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import path_error
-from cka_kubelet.kubelet import containermanager, nodecapacity, nodeip, reserved, sdnotify, startup, system
+from cka_kubelet.kubelet import containermanager, nodecapacity, nodeip, reserved, sdnotify, startup, system, watchdog
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.credentials import load_credentials
 from cka_kubelet.kubelet.dependencies import Dependencies
@@ -27,6 +27,14 @@ _ROOT = "/var/lib/kubelet"
 def exit_now(code: int) -> None:
     """End the process at once. Containers go on; nothing needs saving."""
     os._exit(code)
+
+
+def _stop(authority: str) -> None:
+    """A signal asks the kubelet to end."""
+    if authority:
+        name = f"client-ca-bundle::{authority}"
+        klog.info("dynamic_cafile_content.go:175", "Shutting down controller", name=name)
+    exit_now(0)
 
 
 def _create(
@@ -86,8 +94,10 @@ async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str,
     """Start everything; returns only by an exception. Raises StartError."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, exit_now, 0)
+        loop.add_signal_handler(number, _stop, str(config.at("authentication.x509.clientCAFile") or ""))
     startup.announce_version()
+    watchdog_every = startup.watchdog_interval()
+    startup.acquire_lock(parsed)
     clock = SystemClock()
     credentials = load_credentials(parsed, config, node_name, clock)
     startup.check_auth(config, credentials is not None)
@@ -135,7 +145,10 @@ async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str,
     kubelet = Kubelet(deps, parsed, resources, credentials, ip_problem)
     await kubelet.start()
     sdnotify.notify("READY=1")
-    await kubelet.wait()
+    if watchdog_every is None:
+        await kubelet.wait()
+    else:
+        await watchdog.run(watchdog_every)
 
 
 def _oom_score(config: KubeletConfiguration) -> None:

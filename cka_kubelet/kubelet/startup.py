@@ -1,6 +1,7 @@
 """The steps before the kubelet runs, in upstream's order, with their log lines and errors (app/server.go)."""
 
 import asyncio
+import fcntl
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
-from cka_kubelet.kube.gofmt import path_error, quote
+from cka_kubelet.kube.gofmt import errno_text, path_error, quote
+from cka_kubelet.kubelet import watchdog
 from cka_kubelet.kubelet.certfiles import authority_problem, pair_problem
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.flags import ParsedFlags
@@ -87,11 +89,29 @@ def announce_version() -> None:
     klog.info("server.go:545", "Kubelet version", kubeletVersion=VERSION)
     environment = {name: os.environ.get(name, "") for name in ("GOGC", "GOMAXPROCS", "GOTRACEBACK")}
     klog.info("server.go:547", "Golang settings", **environment)  # type: ignore[arg-type]  # keys are upstream's
-    klog.info("watchdog_linux.go:94", "Systemd watchdog is not enabled")
-    klog.info(
-        "watchdog_linux.go:137",
-        "Systemd watchdog is not enabled or the interval is invalid, so health checking will not be started.",
-    )
+
+
+def watchdog_interval() -> float | None:
+    """Seconds between two notifications of systemd's watchdog, None without one. Raises StartError."""
+    try:
+        return watchdog.interval()
+    except watchdog.WatchdogError as error:
+        raise fail(f"create health checker: configure watchdog: {error}") from error
+
+
+def acquire_lock(flags: ParsedFlags) -> None:
+    """Hold --lock-file, waiting for whoever has it, until the process ends. Raises StartError."""
+    path = flags.text("lock-file")
+    if flags.values.get("exit-on-lock-contention") and not path:
+        raise fail("cannot exit on lock file contention: no lock file specified")
+    if not path:
+        return
+    klog.info("server.go:640", "Acquiring file lock", path=path)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        raise fail(f"unable to acquire file lock on {quote(path)}: {errno_text(error)}") from error
 
 
 def check_auth(config: KubeletConfiguration, has_api: bool) -> None:

@@ -1,5 +1,6 @@
 """The server put together: authenticate, authorize, answer (pkg/kubelet/server/server.go)."""
 
+import ipaddress
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,14 @@ Handler = Callable[[Request, list[str]], Awaitable[Answer]]
 def text(status: int, body: str) -> Response:
     """A plain answer."""
     return Response(status, [TEXT], body.encode("utf-8", "surrogateescape"))
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 NOT_FOUND = "404 page not found\n"
@@ -68,6 +77,11 @@ class KubeletServer:
         """Listen. Calls `deps.fatal(1)` after upstream's line when that is impossible."""
         config = self._deps.config
         address, port = str(config.at("address") or "0.0.0.0"), int(config.at("port") or 10250)  # noqa: S104
+        if not _is_ip(address):  # Go's parsed address is nil, and so it reads
+            klog.info("server.go:193", "Starting to listen", address="<nil>", port=port)
+            klog.error("server.go:209", "Failed to listen and serve", err="listen tcp: lookup <nil>: no such host")
+            self._deps.fatal(1)
+            return
         klog.info("server.go:193", "Starting to listen", address=address, port=port)
         try:
             tls = self._deps.serving
