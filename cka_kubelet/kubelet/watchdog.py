@@ -22,7 +22,7 @@ def _number(text: str, what: str) -> int:
 
 
 def interval() -> float | None:
-    """Seconds between two notifications, None (after the lines that say so) without a watchdog. Raises WatchdogError."""
+    """Seconds between two notifications; without a watchdog None, after upstream's lines. Raises WatchdogError."""
     micros, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     if micros:
         seconds = _number(micros, "WATCHDOG_USEC") / 1e6
