@@ -24,6 +24,7 @@ from cka_kubelet.kubelet.server.stats import Summary
 TEXT = ("content-type", "text/plain; charset=utf-8")
 JSON = ("content-type", "application/json")
 PROMETHEUS = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
+_READ_ONLY = ("healthz", "pods", "stats", "metrics")  # InstallAuthNotRequiredHandlers
 CHECKS = ("ping", "log", "syncloop", "device-plugin")
 
 Answer = Response | Hijack
@@ -55,14 +56,15 @@ class KubeletServer:
         self._auth = Auth(deps.config, deps.api, deps.node_name)
         self._summary = Summary(deps.cri, deps.node_name, deps.root_dir, pods.pleg.cache.values)
         self._metrics = Metrics(pods, self._summary, deps.node_name)
-        self._server: Server | None = None
+        self._servers: list[Server] = []
         self._debug = deps.config.at("enableDebuggingHandlers") is not False
+        # What each answers to: () is any method, as of a plain handler of the Go mux.
         self._handlers: dict[str, tuple[tuple[str, ...], Handler]] = {
-            "healthz": (("GET",), self._healthz),
+            "healthz": ((), self._healthz),
             "pods": (("GET",), self._pod_list),
             "runningpods": (("GET",), self._running_pods),
-            "configz": (("GET",), self._configz),
-            "metrics": (("GET",), self._metric),
+            "configz": ((), self._configz),
+            "metrics": ((), self._metric),
             "stats": (("GET",), self._stats),
             "logs": (("GET",), self._log_files),
             "containerLogs": (("GET",), self._container_logs),
@@ -74,8 +76,8 @@ class KubeletServer:
         }
 
     async def start(self) -> None:
-        """Listen. Calls `deps.fatal(1)` after upstream's line when that is impossible."""
-        config = self._deps.config
+        """Listen, at `readOnlyPort` too. Calls `deps.fatal(1)` after upstream's line when that is impossible."""
+        config, tls = self._deps.config, self._deps.serving
         address, port = str(config.at("address") or "0.0.0.0"), int(config.at("port") or 10250)  # noqa: S104
         if not _is_ip(address):  # Go's parsed address is nil, and so it reads
             klog.info("server.go:193", "Starting to listen", address="<nil>", port=port)
@@ -83,24 +85,39 @@ class KubeletServer:
             self._deps.fatal(1)
             return
         klog.info("server.go:193", "Starting to listen", address=address, port=port)
-        try:
-            tls = self._deps.serving
-            if tls is None:
-                self._server = await serve(self._handle, address, port)
-            else:
-                self._server = await serve(self._handle, address, port, tls.context, tls_problem=tls.problem)
-        except OSError as error:
-            detail = f"listen tcp {address}:{port}: bind: {errno_text(error)}"
-            klog.error("server.go:209", "Failed to listen and serve", err=detail)
-            self._deps.fatal(1)
+        if tls is None:
+            listening = await self._listen(serve(self._handle, address, port), f"{address}:{port}")
         else:
+            served = serve(self._handle, address, port, tls.context, tls_problem=tls.problem)
+            listening = await self._listen(served, f"{address}:{port}")
+        if listening:
             klog.info("server.go:354", "Adding debug handlers to kubelet server")
+        if read_only := int(config.at("readOnlyPort") or 0):
+            klog.info("server.go:227", "Starting to listen read-only", address=address, port=read_only)
+            await self._listen(serve(self._handle_read_only, address, read_only), f"{address}:{read_only}")
+
+    async def _listen(self, served: Awaitable[Server], where: str) -> bool:
+        try:
+            self._servers.append(await served)
+        except OSError as error:
+            klog.error(
+                "server.go:209", "Failed to listen and serve", err=f"listen tcp {where}: bind: {errno_text(error)}"
+            )
+            self._deps.fatal(1)
+            return False
+        return True
 
     async def stop(self) -> None:
         """Close every connection."""
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        for server in self._servers:
+            server.close()
+            await server.wait_closed()
+
+    async def _handle_read_only(self, request: Request) -> Answer:
+        """Without TLS nobody is known: only what upstream installs without an authorizer is there."""
+        if request.path.split("/")[1] not in _READ_ONLY:
+            return text(404, NOT_FOUND)
+        return await self._dispatch(request)
 
     async def _handle(self, request: Request) -> Answer:
         if not routes.known(request.path):
@@ -111,12 +128,16 @@ class KubeletServer:
         refusal = await self._refuse(request)
         if refusal is not None:
             return refusal
+        return await self._dispatch(request)
+
+    async def _dispatch(self, request: Request) -> Answer:
+        word = request.path.split("/")[1]
         if word not in self._handlers:
             return text(404, "404: Page Not Found")
         methods, handler = self._handlers[word]
         if not self._debug and word in ("containerLogs", "exec", "attach", "portForward", "run", "logs", "runningpods"):
             return text(405, "Debug endpoints are disabled.")
-        if request.method not in methods:
+        if methods and request.method not in methods:
             return text(405, "405: Method Not Allowed")
         try:
             return await handler(request, [p for p in request.path.split("/")[2:] if p])
