@@ -73,7 +73,7 @@ class PodManager:
         self.images = ImageManager(deps.image_cri, self.events, self.now, settings.serialize_image_pulls)
         hooks = Hooks(cri)
         self.killer = Killer(cri, hooks, self.events)
-        sandboxes = Sandboxes(cri, settings, self.events, self.cgroups.parent)
+        sandboxes = Sandboxes(cri, settings, self.events, self.cgroups.parent, deps.runtime_classes)
         surround = Surrounder(
             self._source, deps.services, deps.services_synced, self.host_ips, self._allocatable_text, self.volumes.paths
         )

@@ -29,16 +29,36 @@ def _make_directory(path: str) -> None:
     Path(path).mkdir(mode=0o755, parents=True, exist_ok=True)
 
 
+RuntimeClasses = Callable[[], list[dict[str, Any]]]
+
+
+def runtime_handler(pod: objects.Pod, classes: list[dict[str, Any]]) -> str:
+    """The handler of the pod's RuntimeClass, "" without one. Raises LookupError with the API server's text."""
+    name = pod["spec"].get("runtimeClassName") or ""
+    if not name:
+        return ""
+    for found in classes:
+        if found["metadata"]["name"] == name:
+            return str(found.get("handler") or "")
+    raise LookupError(f"runtimeclass.node.k8s.io {q(name)} not found")
+
+
 class Sandboxes:
     """Creates pod sandboxes. `cgroup_parent(pod)` gives the CRI name of the pod's cgroup."""
 
     def __init__(
-        self, cri: CRIClient, settings: Settings, events: PodEvents, cgroup_parent: Callable[[objects.Pod], str]
+        self,
+        cri: CRIClient,
+        settings: Settings,
+        events: PodEvents,
+        cgroup_parent: Callable[[objects.Pod], str],
+        runtime_classes: RuntimeClasses = list,
     ) -> None:
         self._cri = cri
         self._settings = settings
         self._events = events
         self._cgroup_parent = cgroup_parent
+        self._runtime_classes = runtime_classes
 
     def config(self, pod: objects.Pod, attempt: int) -> Any:
         """The CRI configuration of the sandbox. Raises OSError when the node's resolv.conf cannot be read."""
@@ -78,7 +98,16 @@ class Sandboxes:
             klog.error("kuberuntime_sandbox.go:51", "Failed to create log directory for pod", err=text, pod=ref)
             raise self._failed(pod, f"Failed to create log directory for pod {q(who)}: {text}", text) from None
         try:
-            return await self._cri.run_pod_sandbox(config), config
+            handler = runtime_handler(pod, self._runtime_classes())
+        except LookupError as error:
+            text = str(error.args[0])
+            raise self._failed(pod, f"Failed to create sandbox for pod {q(who)}: {text}", text) from None
+        if handler:
+            klog.info(
+                "kuberuntime_sandbox.go:64", "Running pod with runtime handler", v=2, pod=ref, runtimeHandler=handler
+            )
+        try:
+            return await self._cri.run_pod_sandbox(config, handler), config
         except RpcError as error:
             klog.error("kuberuntime_sandbox.go:70", "Failed to create sandbox for pod", err=error, pod=ref)
             raise self._failed(pod, f"Failed to create sandbox for pod {q(who)}: {error}", str(error)) from None

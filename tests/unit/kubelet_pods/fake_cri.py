@@ -27,9 +27,11 @@ class FakeCRI:
     def _now(self) -> int:
         return int(self._clock[0] * 1e9) + self._next
 
-    async def run_pod_sandbox(self, config: Any) -> str:
+    async def run_pod_sandbox(self, config: Any, runtime_handler: str = "") -> str:
         number = self._call("RunPodSandbox")
-        sandbox = pb.PodSandboxStatus(id=f"s{number}", metadata=config.metadata, created_at=self._now())
+        sandbox = pb.PodSandboxStatus(
+            id=f"s{number}", metadata=config.metadata, created_at=self._now(), runtime_handler=runtime_handler
+        )
         sandbox.network.ip = "10.0.0.1"
         sandbox.labels.update(config.labels)
         self.sandboxes[sandbox.id] = sandbox

@@ -29,6 +29,7 @@ class World:
     def __init__(self, root: Path) -> None:
         self.clock = [1_795_230_000.0]
         self.recorder = Recorder()
+        self.classes: list[dict[str, Any]] = []
         fake: Any = FakeCRI(self.clock)  # Any: the fake is no subclass of the client
         self.cri = fake
 
@@ -58,7 +59,7 @@ class World:
         self.runtime = PodRuntime(
             self.cri,
             events,
-            Sandboxes(self.cri, settings, events, lambda _p: "/kubepods"),
+            Sandboxes(self.cri, settings, events, lambda _p: "/kubepods", lambda: self.classes),
             starter,
             self.killer,
             lambda _i: None,
@@ -135,6 +136,19 @@ async def test_a_sandbox_that_cannot_be_made_is_told(world: World) -> None:
         'failed to "CreatePodSandbox" for "p_t(u)" with CreatePodSandboxError: '
         f'"Failed to create sandbox for pod \\"p_t(u)\\": {reason}"'
     )
+
+
+async def test_a_runtime_class_names_the_handler(world: World) -> None:
+    spec = pod()
+    spec["spec"]["runtimeClassName"] = "fast"
+    with pytest.raises(SyncFailed, match=r"runtimeclass\.node\.k8s\.io .*fast.* not found"):
+        await world.sync(spec)
+    assert world.recorder.messages[-1].endswith(
+        'Failed to create pod sandbox: runtimeclass.node.k8s.io "fast" not found'
+    )
+    world.classes = [{"metadata": {"name": "slow"}, "handler": "x"}, {"metadata": {"name": "fast"}, "handler": "crun"}]
+    await world.sync(spec)
+    assert [s.runtime_handler for s in world.cri.sandboxes.values()] == ["crun"]
 
 
 async def test_pulls_back_off(world: World) -> None:
