@@ -15,6 +15,7 @@ from cka_kubelet.kubelet.pods import objects, resources
 from cka_kubelet.kubelet.pods.events import WARNING, PodEvents
 from cka_kubelet.kubelet.pods.settings import Settings
 from cka_kubelet.kubelet.volumes import hostpath, mounts, writer
+from cka_kubelet.kubelet.volumes.complaints import plugin_lines
 from cka_kubelet.kubelet.volumes.payloads import Payloads
 
 WAIT = 123.0
@@ -101,6 +102,8 @@ class VolumeManager:
     def _complain(self, pod: objects.Pod, volume: dict[str, Any], text: str, delay: float) -> None:
         uid, name = objects.uid(pod), volume["name"]
         kind = next((k for k in _PLUGINS if k in volume), "")
+        for source, line in plugin_lines(kind, objects.namespace(pod), objects.name(pod), volume, text):
+            klog.raw("E", source, line)
         unique = f"kubernetes.io/{_PLUGINS.get(kind, 'unknown')}/{uid}-{name}"
         problem = f"MountVolume.SetUp failed for volume {q(name)}"
         retry = f"No retries permitted until {_go_time(delay)} (durationBeforeRetry {format_duration(delay)})"
