@@ -40,11 +40,11 @@ def _quoted(value: str) -> str:
 
 
 def resource_value(container: objects.Container, resource: str, divisor: str, allocatable: dict[str, str]) -> str:
-    """`limits.cpu` and friends in units of the divisor, rounded up; a missing limit is the node's allocatable."""
+    """`limits.cpu` and friends in units of the divisor, rounded up; a missing or zero limit is the node's allocatable."""
     kind, _, name = resource.partition(".")
     resources = container.get("resources") or {}
     text = (resources.get(kind) or {}).get(name)
-    if text is None and kind == "limits":
+    if kind == "limits" and amount(str(text or "0")) == 0:  # MergeContainerResourceLimits takes a zero for none
         text = allocatable.get(name)
     unit = amount(divisor) if divisor not in ("", "0") else amount("1")
     return str(ceil(amount(str(text or "0")) / unit))

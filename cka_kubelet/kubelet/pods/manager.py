@@ -69,7 +69,9 @@ class PodManager:
             settings.cgroup_driver, deps.cgroup_version, settings.cgroups_per_qos, settings.pids_limit
         )
         self._source = ObjectSource(deps.api)
-        self.volumes = VolumeManager(settings, self.events, Payloads(self._source, self.host_ips))
+        self.volumes = VolumeManager(
+            settings, self.events, Payloads(self._source, self.host_ips, self._allocatable_text)
+        )
         self.images = ImageManager(deps.image_cri, self.events, self.now, settings.serialize_image_pulls)
         hooks = Hooks(cri)
         self.killer = Killer(cri, hooks, self.events)

@@ -12,9 +12,12 @@ from cka_kubelet.kubelet.volumes.writer import Payload
 class Payloads:
     """Collects a volume's files. Raises LookupError with the text of the FailedMount event."""
 
-    def __init__(self, source: ObjectSource, host_ips: Callable[[], list[str]]) -> None:
+    def __init__(
+        self, source: ObjectSource, host_ips: Callable[[], list[str]], allocatable: Callable[[], dict[str, str]]
+    ) -> None:
         self._source = source
         self._host_ips = host_ips
+        self._allocatable = allocatable
 
     async def of(self, pod: objects.Pod, volume: dict[str, Any]) -> Payload:
         """All files of one volume, with their modes."""
@@ -81,7 +84,8 @@ class Payloads:
                 container = objects.find_container(pod, ref["containerName"])
                 if container is None:
                     raise LookupError(f"container {ref['containerName']} not found")
-                value = resource_value(container, ref["resource"], str(ref.get("divisor") or "0"), {})
+                divisor = str(ref.get("divisor") or "0")
+                value = resource_value(container, ref["resource"], divisor, self._allocatable())
             result[item["path"]] = (value.encode(), _mode(item, mode, "mode"))
         return result
 

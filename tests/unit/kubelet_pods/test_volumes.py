@@ -26,7 +26,7 @@ class FakeSource:
 
 
 def payloads(**data: dict[str, bytes]) -> Payloads:
-    return Payloads(FakeSource(**data), lambda: ["10.9.9.9"])  # type: ignore[arg-type]  # the two methods are there
+    return Payloads(FakeSource(**data), lambda: ["10.9.9.9"], lambda: {"cpu": "1500m", "memory": "7936Ki"})  # type: ignore[arg-type]  # the two methods are there
 
 
 def test_files_change_all_at_once(tmp_path: Path) -> None:
@@ -55,6 +55,16 @@ async def test_the_service_account_volume() -> None:
     volume = {"name": "v", "projected": {"sources": sources, "defaultMode": 420}}
     got = await payloads(root={"ca.crt": b"CA"}).of(pod(), volume)
     assert got == {"token": (b"token--3607", 0o644), "ca.crt": (b"CA", 0o644), "namespace": (b"t", 0o644)}
+
+
+async def test_a_missing_limit_is_the_nodes_allocatable() -> None:
+    items = [
+        {"path": name, "resourceFieldRef": {"containerName": "c", "resource": f"limits.{name}", "divisor": "0"}}
+        for name in ("cpu", "memory")
+    ]
+    one = {**pod(), "spec": {"containers": [{"name": "c", "resources": {"limits": {"memory": "0"}}}]}}
+    got = await payloads().of(one, {"name": "v", "downwardAPI": {"items": items}})
+    assert got == {"cpu": (b"2", 0o644), "memory": (str(7936 << 10).encode(), 0o644)}
 
 
 async def test_what_is_missing_is_named_unless_optional() -> None:
