@@ -40,7 +40,7 @@ def _quoted(value: str) -> str:
 
 
 def resource_value(container: objects.Container, resource: str, divisor: str, allocatable: dict[str, str]) -> str:
-    """`limits.cpu` and friends in units of the divisor, rounded up; a missing or zero limit is the node's allocatable."""
+    """`limits.cpu` and friends in units of the divisor, rounded up; no limit, or zero, is the node's allocatable."""
     kind, _, name = resource.partition(".")
     resources = container.get("resources") or {}
     text = (resources.get(kind) or {}).get(name)
