@@ -108,6 +108,7 @@ async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str,
         wanted_ips = nodeip.parse(parsed.text("node-ip"))
     except nodeip.NodeIPError as error:
         raise startup.fail(error) from error
+    klog.info("server.go:1150", "Using root directory", v=2, path=root_dir)
     resources = _create(parsed, config, resources, serving, root_dir)
     version = await runtime.version()
     klog.info(

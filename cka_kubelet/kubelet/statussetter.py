@@ -113,4 +113,6 @@ class StatusSetter:
         status["conditions"] = nodestatus.merge_conditions(status.get("conditions") or [], [*fresh, ready])
 
     def _record(self, reason: str) -> None:
+        node = self._deps.node_name
+        klog.info("kubelet_node_status.go:724", "Recording event message for node", v=2, node=node, event=reason)
         self._event("Normal", reason, f"Node {self._deps.node_name} status is now: {reason}")

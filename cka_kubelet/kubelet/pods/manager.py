@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import join_errors
 from cka_kubelet.kubelet.dependencies import Dependencies
-from cka_kubelet.kubelet.pods import admission, gc, objects
+from cka_kubelet.kubelet.pods import admission, gc, objects, verbose
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import status as api_status
 from cka_kubelet.kubelet.pods.cgroups import CgroupError, Cgroups
@@ -178,6 +178,7 @@ class PodManager:
     def _handle(self, kind: str, pod: objects.Pod) -> None:
         uid = objects.uid(pod)
         worker = self.workers.get(uid)
+        verbose.pod_update(kind, pod, worker.pod if worker is not None else self._rejected.get(uid))
         if kind == "DELETED":
             self._waiting_static.pop(uid, None)
             self._rejected.pop(uid, None)

@@ -11,6 +11,7 @@ from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import format_duration
 from cka_kubelet.kubelet.pods import runtime_status as rs
+from cka_kubelet.kubelet.pods import verbose
 from cka_kubelet.kubelet.pods.runtime_reader import RuntimeReader, States, states_of
 
 RELIST_PERIOD = 1.0
@@ -114,6 +115,7 @@ class PLEG:
         self._retry.discard(uid)
         before = self._seen.get(uid, {})
         self._seen[uid] = now
+        verbose.lifecycle(uid, klog.KObj(namespace, name), before, now)
         dead = {i for i, (state, kind) in now.items() if kind and state == "2" and before.get(i, ("", 1))[0] != "2"}
         if any(before.get(i) != state for i, state in now.items()):  # a mere removal needs no sync
             self._changed(uid, dead)
@@ -124,6 +126,7 @@ class PLEG:
         if states:
             self.cache[uid] = status
             if settle:
+                verbose.lifecycle(uid, klog.KObj(namespace, name), self._seen.get(uid, {}), states)
                 self._seen[uid] = states
         else:
             self.cache.pop(uid, None)

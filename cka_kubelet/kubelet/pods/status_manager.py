@@ -118,6 +118,11 @@ class StatusManager:
         if change and self._api is not None:
             body = {"metadata": {"uid": api_uid}, "status": change}
             await self._api.patch(f"{path}/status", body)
+            if klog.enabled(3, "status_manager.go"):
+                klog.info(
+                    "status_manager.go:1049", "Patch status for pod", v=3, pod=objects.key(target), podUID=uid,
+                    patch=json.dumps(body, separators=(",", ":")),
+                )  # fmt: skip
         self._sent[uid] = (api_uid, status)
         return True
 

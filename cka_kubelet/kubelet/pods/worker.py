@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import join_errors
-from cka_kubelet.kubelet.pods import mirror, objects
+from cka_kubelet.kubelet.pods import mirror, objects, verbose
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import status as api_status
 from cka_kubelet.kubelet.pods.cgroups import CgroupError
@@ -141,6 +141,7 @@ class PodWorker:
 
     async def _sync_once(self) -> float:
         m, pod = self._m, self.pod
+        verbose.step("SyncPod enter", pod)
         runtime = self._runtime_status()
         status = self._generate(runtime)
         if self._past_deadline(status):
@@ -205,6 +206,7 @@ class PodWorker:
     async def _terminate(self) -> float:
         """Stop, then tidy up. Every part may be repeated."""
         m, pod = self._m, self.pod
+        verbose.step("SyncTerminatingPod enter", pod)
         runtime = await self._refresh(settle=True)
         m.statuses.set(pod, self._generate(runtime))
         m.probes.stop_liveness(self.uid)
@@ -219,6 +221,7 @@ class PodWorker:
         await m.volumes.unmount(self.uid)
         await asyncio.to_thread(m.cgroups.remove_pod, pod)
         self.finished = True
+        verbose.step("SyncTerminatedPod exit", pod)
         return 0.0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.kube import klog
-from cka_kubelet.kubelet.pods import objects
+from cka_kubelet.kubelet.pods import objects, verbose
 from cka_kubelet.kubelet.pods.events import WARNING, PodEvents
 from cka_kubelet.kubelet.probes import checks
 
@@ -89,12 +89,13 @@ class ProbeManager:
         while await worker.probe():  # noqa: ASYNC110  # a period is what a probe has
             await asyncio.sleep(worker.pause(period))
 
-    def set(self, kind: str, container_id: str, value: bool, uid: str) -> None:
+    def set(self, kind: str, container_id: str, value: bool, pod: objects.Pod) -> None:
         """Record a result and tell whoever must act on it."""
         if self._results.get((kind, container_id)) is value:
             return
         self._results[kind, container_id] = value
-        self._changed(uid)
+        verbose.probe(kind, value, pod)
+        self._changed(objects.uid(pod))
 
     def initial(self, kind: str, container_id: str) -> None:
         """What counts before the first probe: unready, alive, not started."""
@@ -183,7 +184,7 @@ class _Worker:
         running = state["state"].get("running")
         if running is None:
             if self._kind != "startup":
-                self._manager.set(self._kind, container_id, False, uid) if self._kind == "readiness" else None
+                self._manager.set(self._kind, container_id, False, self._pod) if self._kind == "readiness" else None
             return not state["state"].get("terminated") or objects.restart_policy(self._pod) != "Never"
         if time.time() - _epoch(running["startedAt"]) < float(self._probe.get("initialDelaySeconds") or 0):
             return True
@@ -195,12 +196,11 @@ class _Worker:
         self._judge(
             await self._manager.check(
                 self._pod, self._container, self._kind, self._probe, container_id, self._ip(status)
-            ),
-            uid,
+            )
         )
         return True
 
-    def _judge(self, ok: bool | None, uid: str) -> None:
+    def _judge(self, ok: bool | None) -> None:
         if ok is None:
             return
         self._run = self._run + 1 if ok is self._last else 1
@@ -211,7 +211,7 @@ class _Worker:
         if not ok and self._kind in ("liveness", "startup"):
             self._on_hold = True
             self._run = 0
-        self._manager.set(self._kind, self._id, ok, uid)
+        self._manager.set(self._kind, self._id, ok, self._pod)
 
     def _find(self, status: dict[str, Any]) -> dict[str, Any] | None:
         every = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
