@@ -23,10 +23,14 @@ SecretData = Callable[[str, str], Awaitable[dict[str, Any]]]
 
 
 class StartError(Exception):
-    """A container could not be started: `reason` is the waiting reason, `message` its message."""
+    """A container could not be started: `reason` is the waiting reason, `message` its message.
 
-    def __init__(self, reason: str, message: str) -> None:
+    `retry_at` (seconds since the epoch) is when a crashed container may start again.
+    """
+
+    def __init__(self, reason: str, message: str, retry_at: float | None = None) -> None:
         super().__init__(f"{reason}: {message}")
+        self.retry_at = retry_at
         self.reason = reason
         self.message = message
 

@@ -26,6 +26,8 @@ class SyncFailed(Exception):
     def __init__(self, errors: list[SyncError]) -> None:
         super().__init__(join_errors([str(e) for e in errors]))
         self.errors = errors
+        self.retry_at = min((e.retry_at for e in errors if e.retry_at is not None), default=None)
+        """Seconds since the epoch: when the first back-off of a crashed container ends; None without one."""
 
 
 class PodRuntime:
@@ -169,7 +171,7 @@ class PodRuntime:
                     "kuberuntime_manager.go:1664",
                     f"{kind} {container['name']} start failed in pod {objects.described(pod)}: {error}",
                 )
-            return SyncError("StartContainer", container["name"], error.reason, error.message)
+            return SyncError("StartContainer", container["name"], error.reason, error.message, error.retry_at)
         self.start_results[key] = None
         return None
 
@@ -186,5 +188,5 @@ class PodRuntime:
             self._events.container(pod, container, WARNING, "BackOff", text)
             delay = format_duration(self._crashes.get(key))
             message = f"back-off {delay} restarting failed container={container['name']} pod={objects.described(pod)}"
-            raise StartError("CrashLoopBackOff", message)
+            raise StartError("CrashLoopBackOff", message, finished + self._crashes.get(key))
         self._crashes.next(key, finished)

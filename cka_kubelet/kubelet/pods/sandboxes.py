@@ -16,11 +16,12 @@ from cka_kubelet.kubelet.pods.settings import Settings
 
 
 class SyncError(Exception):
-    """One step of a sync failed: prints as upstream's SyncResult."""
+    """One step of a sync failed: prints as upstream's SyncResult. `retry_at`: when it may succeed, if that is known."""
 
-    def __init__(self, action: str, target: str, kind: str, message: str) -> None:
+    def __init__(self, action: str, target: str, kind: str, message: str, retry_at: float | None = None) -> None:
         super().__init__(f"failed to {q(action)} for {q(target)} with {kind}: {q(message)}")
         self.kind = kind
+        self.retry_at = retry_at
         self.target = target
         self.message = message
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from cka_kubelet.kubelet.pods.manager import PodManager
 
 BACK_OFF = 10.0
-"""Seconds, plus up to half as much, until a failed sync is tried again; 1 s when only the network is not ready."""
+"""Seconds, plus up to half as much, until a failed sync is tried again; 1 s when only the network is not ready.
+
+A pod that only waits for a crashed container is left alone until that may start (pod_workers.go completeWork): until
+then its status shows the crash, not the waiting."""
 
 
 class _NetworkNotReady(Exception):
@@ -99,7 +102,9 @@ class PodWorker:
         except _NetworkNotReady as error:
             text, delay = str(error), 1.0
         except (SyncFailed, VolumeError, CgroupError, RpcError, OSError) as error:
-            text, delay = str(error), BACK_OFF * (1 + random.random() / 2)  # noqa: S311  # jitter
+            retry_at = error.retry_at if isinstance(error, SyncFailed) else None
+            delay = retry_delay(retry_at, self._m.now(), self._m.settings.sync_frequency)
+            text, delay = str(error), delay * (1 + random.random() / 2)  # noqa: S311  # jitter
         except Exception as error:  # a defect of ours must not leave the pod without its worker
             klog.unhandled("runtime.go:290", f"panic: {type(error).__name__}: {error}")
             text, delay = f"{type(error).__name__}: {error}", BACK_OFF
@@ -234,6 +239,11 @@ class SyncFailedText(SyncFailed):
 
     def __str__(self) -> str:
         return self._text
+
+
+def retry_delay(retry_at: float | None, now: float, most: float) -> float:
+    """Seconds until a failed sync is tried again: when a crash's back-off ends if that is why, else BACK_OFF."""
+    return BACK_OFF if retry_at is None else min(max(retry_at - now, 0.0), most)
 
 
 def _epoch(stamp: str) -> float:

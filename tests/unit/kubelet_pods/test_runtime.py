@@ -18,6 +18,7 @@ from cka_kubelet.kubelet.pods.runtime_reader import RuntimeReader
 from cka_kubelet.kubelet.pods.sandboxes import Sandboxes
 from cka_kubelet.kubelet.pods.settings import Settings
 from cka_kubelet.kubelet.pods.starter import Starter, Surroundings
+from cka_kubelet.kubelet.pods.worker import retry_delay
 from tests.unit.kubelet_pods.fake_cri import FakeCRI
 from tests.unit.kubelet_pods.test_actions import pod
 from tests.unit.kubelet_pods.test_probes import Recorder
@@ -108,11 +109,20 @@ async def test_a_crash_is_restarted_at_once_then_backed_off(world: World) -> Non
     text = "back-off 10s restarting failed container=c pod=p_t(u)"
     assert str(caught.value) == f'failed to "StartContainer" for "c" with CrashLoopBackOff: "{text}"'
     assert world.recorder.messages[-1].endswith("Back-off restarting failed container c in pod p_t(u)")
+    assert caught.value.retry_at is not None
+    assert retry_delay(caught.value.retry_at, world.clock[0], 60) == pytest.approx(10, abs=1)
     world.clock[0] += 11
     await world.sync(pod())
     assert len(world.cri.containers) == 3
     status = await world.status()
     assert [c.attempt for c in status.containers] == [2, 1, 0]
+
+
+def test_a_failed_sync_is_tried_again_when_the_crash_may_start_else_after_ten_seconds() -> None:
+    assert retry_delay(None, 1000, 60) == 10
+    assert retry_delay(1040, 1000, 60) == 40
+    assert retry_delay(1300, 1000, 60) == 60
+    assert retry_delay(990, 1000, 60) == 0
 
 
 async def test_a_missing_configmap_keeps_the_container_from_being_created(world: World) -> None:
