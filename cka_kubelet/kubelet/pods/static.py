@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import json
 import os
+import stat
 import struct
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from cka_kubelet.kubelet.pods import manifest, objects
 _CHANGED = 0x2 | 0x4 | 0x80 | 0x100  # MODIFY ATTRIB MOVED_TO CREATE
 _GONE = 0x40 | 0x200 | 0x400 | 0x800  # MOVED_FROM DELETE DELETE_SELF MOVE_SELF
 _RETRY_FIRST, _RETRY_MOST = 1.0, 20.0
+MOST = 10 << 20
+"""Bytes of a manifest (upstream's maxConfigLength)."""
 _NO_PATH = "path does not exist, ignoring"
 Update = Callable[[dict[str, objects.Pod]], None]
 
@@ -79,13 +82,7 @@ class StaticPods:
             return
         pods = {}
         for file in names:
-            if file.name.startswith(".") or not file.is_file():
-                if file.is_dir():
-                    klog.error(
-                        "file.go:169",
-                        "Provided manifest path is a directory, so not recursing into manifest path",
-                        path=str(file),
-                    )
+            if file.name.startswith(".") or not _is_regular(file):
                 continue
             try:
                 pods[str(file)] = self._read(file)
@@ -97,7 +94,7 @@ class StaticPods:
     def _read(self, file: Path) -> objects.Pod:
         """The pod in a file; the same bytes give the same object. Raises ManifestError."""
         try:
-            data = file.read_bytes()
+            data = _contents(file)
         except OSError as error:
             raise manifest.ManifestError(path_error("open", file, error)) from None
         known = self._contents.get(str(file))
@@ -165,7 +162,7 @@ class StaticPods:
                 self._pods.pop(str(file), None)
                 self._contents.pop(str(file), None)
                 continue
-            if file.is_dir():
+            if file.is_dir() or file.is_fifo():
                 continue
             try:
                 self._pods[str(file)] = self._read(file)
@@ -173,6 +170,34 @@ class StaticPods:
                 text = f"can't process config file {q(str(file))}: {error}"
                 klog.error("file.go:132", "Unable to process watch event", err=text)
         self._update(dict(self._pods))
+
+
+def _is_regular(file: Path) -> bool:
+    """Whether this entry of the directory can be a manifest; anything but a file is told."""
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        klog.error("file.go:163", "Could not get metadata", err=path_error("stat", file, error), path=str(file))
+        return False
+    if stat.S_ISREG(mode):
+        return True
+    if stat.S_ISDIR(mode):
+        text = "Provided manifest path is a directory, so not recursing into manifest path"
+        klog.error("file.go:169", text, path=str(file))
+    else:
+        text = "Manifest path is not a directory or file"
+        klog.error("file.go:193", text, path=str(file), mode=stat.filemode(mode))
+    return False
+
+
+def _contents(file: Path) -> bytes:
+    """At most MOST bytes of a file, never waiting for a writer. Raises OSError, ManifestError."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as opened:
+        data = opened.read(MOST + 1)
+    if len(data or b"") > MOST:
+        raise manifest.ManifestError("the read limit is reached")
+    return data or b""
 
 
 def static_uid(node_name: str, path: str, pod: objects.Pod, source: str = "file") -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -103,3 +104,25 @@ async def test_the_path_may_be_one_file(tmp_path: Path) -> None:
         assert sets[0][str(file)]["metadata"]["name"] == "web-node01"
         file.write_text(POD.replace("web", "other"))
         await until(lambda: [pod["metadata"]["name"] for pod in sets[-1].values()] == ["other-node01"])
+
+
+async def test_what_is_no_manifest_holds_nothing_up(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cka_kubelet.kubelet.pods.static.MOST", len(POD))
+    os.mkfifo(tmp_path / "a.yaml")  # opening it would wait for a writer, for ever
+    (tmp_path / "b.yaml").symlink_to("/nonexistent")
+    (tmp_path / "c.yaml").mkdir()
+    (tmp_path / "d.yaml").write_text(POD + "#")
+    (tmp_path / "e.yaml").write_text(POD)
+    async with watching(tmp_path) as sets:
+        assert list(sets[0]) == [str(tmp_path / "e.yaml")]
+        os.mkfifo(tmp_path / "f.yaml")
+        (tmp_path / "g.yaml").write_text(POD)
+        await until(lambda: len(sets[-1]) == 2)
+    told = lines(capfd, [], "file.go")
+    assert ['"Manifest path is not a directory or file"' in told[0], 'mode="prw' in told[0]] == [True, True]
+    assert '"Could not get metadata" err="stat ' in told[1]
+    assert "is a directory" in told[2]
+    assert '"Could not process manifest file" err="the read limit is reached"' in told[3]
+    assert len(told) == 4
