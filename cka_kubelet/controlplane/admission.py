@@ -3,6 +3,7 @@
 NamespaceLifecycle, ServiceAccount, Priority, DefaultTolerationSeconds, NodeRestriction and service address allocation.
 """
 
+import base64
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ Object = dict[str, Any]
 
 _NODES = "system:nodes"
 _NODE_USER = "system:node:"
+_NODE_SIGNERS = ("kubernetes.io/kube-apiserver-client-kubelet", "kubernetes.io/kubelet-serving")
+_COMMON_NAME = b"\x06\x03\x55\x04\x03"
+"""The object identifier 2.5.4.3 in DER; a string's tag, length and text follow."""
 _MIRROR = "kubernetes.io/config.mirror"
 _IMMORTAL = {"default", "kube-system", "kube-public"}
 _NODE_PORTS = range(30000, 32768)
@@ -136,6 +140,15 @@ class Admission:
                 if metadata["namespace"] == "kube-node-lease" and name != node:
                     why = "can only access node lease with the same name as the requesting node"
                     raise apistatus.forbidden(kind.plural, name, why, kind.group)
+            case "certificatesigningrequests.certificates.k8s.io":
+                spec = obj.get("spec") or {}
+                if (
+                    spec.get("signerName") in _NODE_SIGNERS
+                    and _common_name(spec.get("request", "")) != _NODE_USER + node
+                ):
+                    why = f"can only create a node CSR with CN={_NODE_USER}{node}"
+                    shown = metadata.get("generateName") or name
+                    raise apistatus.forbidden(kind.plural, shown, why, kind.group)
 
     def _restrict_update(self, kind: Kind, obj: Object, old: Object, node: str, subresource: str) -> None:
         name = old["metadata"]["name"]
@@ -199,3 +212,16 @@ def _free(address: str, used: set[str | None], network: ipaddress.IPv4Network | 
     number = int(ipaddress.ip_address(address)) - int(network.network_address)
     # .1 is the API server's own, .10 by convention the cluster DNS; upstream hands out the lower band only when asked.
     return number > 255 and address not in used
+
+
+def _common_name(request: str) -> str:
+    """Of a certificate request (base64 of PEM), "" when there is none to be found."""
+    try:
+        lines = base64.b64decode(request).decode("ascii").split("\n")
+        der = base64.b64decode("".join(line for line in lines if not line.startswith("-----")))
+    except ValueError:
+        return ""
+    at = der.find(_COMMON_NAME) + len(_COMMON_NAME)
+    if at < len(_COMMON_NAME) or at + 2 > len(der):
+        return ""
+    return der[at + 2 : at + 2 + der[at + 1]].decode("utf-8", "replace")

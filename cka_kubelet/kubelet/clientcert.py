@@ -11,7 +11,7 @@ from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import format_duration, path_error, quote
 from cka_kubelet.kubelet import pem
 
-_CHECK_SECONDS = 10.0
+_CHECK_SECONDS, _FIRST_CHECK_SECONDS = 10.0, 1.0
 _GONE_SECONDS = 300.0
 
 
@@ -133,9 +133,9 @@ class RotationWatch:
         self._last_available = clock.now()
 
     async def run(self) -> None:
-        """Look every 10 s until cancelled."""
+        """Look every 10 s until cancelled, and every second as long as there was no certificate at all."""
         while True:
-            await asyncio.sleep(_CHECK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS if self._last is not None else _FIRST_CHECK_SECONDS)
             self.check()
 
     def check(self) -> None:

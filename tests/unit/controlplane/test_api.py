@@ -1,7 +1,9 @@
 """The API's verbs, without HTTP."""
 
 import asyncio
+import base64
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +147,39 @@ def test_a_node_may_touch_itself_and_no_other(server: Any) -> None:
         with pytest.raises(StatusError) as caught:
             await node.patch("/api/v1/nodes/node02/status", {"status": {"phase": "Running"}})
         assert caught.value.code == 403
+
+    asyncio.run(run())
+
+
+def _request(common_name: str) -> dict[str, Any]:
+    command = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+               "-keyout", "/dev/null", "-subj", f"/O=system:nodes/CN={common_name}"]  # fmt: skip
+    made = subprocess.run(command, capture_output=True, check=True).stdout
+    return {
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"generateName": "csr-"},
+        "spec": {
+            "request": base64.b64encode(made).decode(),
+            "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+            "usages": ["digital signature", "client auth"],
+        },
+    }
+
+
+def test_a_node_may_ask_for_its_own_certificate_alone(server: Any) -> None:
+    own, other = _request("system:node:node01"), _request("system:node:node02")
+
+    async def run() -> None:
+        node = api.client(server, NODE_USER)
+        path = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+        await node.create(path, own)
+        with pytest.raises(StatusError) as caught:
+            await node.create(path, other)
+        assert str(caught.value) == (
+            'certificatesigningrequests.certificates.k8s.io "csr-" is forbidden: '
+            "can only create a node CSR with CN=system:node:node01"
+        )
 
     asyncio.run(run())
 
