@@ -28,12 +28,14 @@ class PodActions:
     sandbox_id: str = ""
     attempt: int = 0
     kills: list[Kill] = field(default_factory=list)
+    start_ephemeral: list[str] = field(default_factory=list)
     start_init: list[str] = field(default_factory=list)
     start: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.kill_pod or self.create_sandbox or self.kills or self.start_init or self.start)
+        starts = self.start_ephemeral or self.start_init or self.start
+        return bool(self.kill_pod or self.create_sandbox or self.kills or starts)
 
 
 def should_restart(pod: objects.Pod, status: ContainerStatus | None) -> bool:
@@ -73,6 +75,7 @@ def compute(pod: objects.Pod, status: PodStatus, failed_probe: Verdict, started:
     if changed:
         _plan_new_sandbox(pod, status, actions)
         return actions
+    actions.start_ephemeral = [c["name"] for c in objects.ephemeral_containers(pod) if not status.find(c["name"])]
     initialized = _plan_init(pod, status, actions, failed_probe, started)
     if actions.kill_pod or not initialized:
         return actions

@@ -78,8 +78,13 @@ def containers(pod: Pod) -> list[Container]:
     return pod["spec"].get("containers") or []
 
 
+def ephemeral_containers(pod: Pod) -> list[Container]:
+    """Added to a running pod for debugging; never restarted, without resources or probes."""
+    return pod["spec"].get("ephemeralContainers") or []
+
+
 def all_containers(pod: Pod) -> Iterator[Container]:
-    """Init containers first, in the order of the spec."""
+    """Init containers first, in the order of the spec; ephemeral ones are not among them."""
     yield from init_containers(pod)
     yield from containers(pod)
 
@@ -90,13 +95,16 @@ def is_sidecar(container: Container) -> bool:
 
 
 def find_container(pod: Pod, container_name: str) -> Container | None:
-    return next((c for c in all_containers(pod) if c["name"] == container_name), None)
+    every = (*all_containers(pod), *ephemeral_containers(pod))
+    return next((c for c in every if c["name"] == container_name), None)
 
 
 def field_path(pod: Pod, container: Container) -> str:
     """Where the container stands in the spec, for events."""
-    inside = any(c is container or c["name"] == container["name"] for c in init_containers(pod))
-    return f"spec.{'initContainers' if inside else 'containers'}{{{container['name']}}}"
+    kinds = {"initContainers": init_containers(pod), "ephemeralContainers": ephemeral_containers(pod)}
+    name = container["name"]
+    kind = next((k for k, members in kinds.items() if any(c["name"] == name for c in members)), "containers")
+    return f"spec.{kind}{{{name}}}"
 
 
 def host_network(pod: Pod) -> bool:

@@ -104,7 +104,7 @@ class PodRuntime:
                 return
 
     async def _start_all(self, pod: objects.Pod, status: rs.PodStatus, plan: actions.PodActions) -> None:
-        names = [*plan.start_init, *plan.start]
+        names = [*plan.start_ephemeral, *plan.start_init, *plan.start]
         sandbox_id, ips = plan.sandbox_id, list(status.ips)
         if plan.create_sandbox:
             try:
@@ -166,7 +166,8 @@ class PodRuntime:
         except StartError as error:
             self.start_results[key] = error
             if error.reason not in _QUIET:
-                kind = "init container" if objects.field_path(pod, container).startswith("spec.init") else "container"
+                path = objects.field_path(pod, container)
+                kind = {"spec.i": "init container", "spec.e": "ephemeral container"}.get(path[:6], "container")
                 klog.unhandled(
                     "kuberuntime_manager.go:1664",
                     f"{kind} {container['name']} start failed in pod {objects.described(pod)}: {error}",

@@ -82,6 +82,7 @@ class Starter:
         found = status.find(container["name"])
         restarts = found.attempt + 1 if found else self._restarts_from_logs(pod, container)
         config = await self._config(pod, container, restarts, image, ips)
+        self._share_processes(pod, container, status, config)
         try:
             container_id = await self._cri.create_container(sandbox_id, config, sandbox)
         except RpcError as error:
@@ -96,6 +97,21 @@ class Starter:
         self._events.container(pod, container, NORMAL, "Started", "Container started")
         self._link_log(pod, container, container_id, f"{sandbox.log_directory}/{config.log_path}")
         await self._post_start(pod, container, container_id, sandbox_id, restarts, ips)
+
+    def _share_processes(
+        self, pod: objects.Pod, container: objects.Container, status: rs.PodStatus, config: Any
+    ) -> None:
+        """An ephemeral container may join the process namespace of a container of the pod. Raises StartError."""
+        name = container.get("targetContainerName")
+        if not name:
+            return
+        target = status.find(name)
+        if target is None:
+            text = f"unable to find target container {name}"
+            self._fail(pod, container, text)
+            raise StartError("CreateContainerConfigError", text)
+        options = config.linux.security_context.namespace_options
+        options.pid, options.target_id = pb.TARGET, target.id
 
     async def _surround_secret(
         self, pod: objects.Pod, container: objects.Container, ips: list[str]

@@ -38,6 +38,7 @@ def generate(pod: objects.Pod, runtime: rs.PodStatus, view: View) -> Status:
     """The whole status. Conditions keep their transition times from `view.old`."""
     init = [_container(pod, c, runtime, view, init=True) for c in objects.init_containers(pod)]
     main = [_container(pod, c, runtime, view, init=False) for c in objects.containers(pod)]
+    ephemeral = [_ephemeral(pod, c, runtime, view) for c in objects.ephemeral_containers(pod)]
     phase = pod_phase(pod, init, main, view.terminal)
     status: Status = {}
     generation = pod["metadata"].get("generation")
@@ -58,6 +59,8 @@ def generate(pod: objects.Pod, runtime: rs.PodStatus, view: View) -> Status:
     if init:
         status["initContainerStatuses"] = init
     status["containerStatuses"] = main
+    if ephemeral:
+        status["ephemeralContainerStatuses"] = ephemeral
     status["qosClass"] = objects.qos_class(pod)
     return status
 
@@ -95,13 +98,21 @@ def _container(pod: objects.Pod, container: objects.Container, runtime: rs.PodSt
     return result
 
 
+def _ephemeral(pod: objects.Pod, container: objects.Container, runtime: rs.PodStatus, view: View) -> Status:
+    """Like any other's, but it is never ready and nothing waits for it."""
+    result = _container(pod, container, runtime, view, init=False)
+    result["ready"] = False
+    result.pop("started")
+    return result
+
+
 def _gated(pod: objects.Pod, _container: objects.Container, init: bool) -> bool:
     return bool(objects.init_containers(pod)) or init
 
 
 def _old(status: Status, name: str) -> Status:
-    every = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    return next((c for c in every if c["name"] == name), {})
+    kinds = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    return next((c for kind in kinds for c in status.get(kind) or [] if c["name"] == name), {})
 
 
 def _mount(mount: dict[str, Any]) -> Status:
@@ -190,7 +201,7 @@ def _waiting(
         ):
             result["ready"] = newest.exit_code == 0
             return
-    elif newest is not None and not should_restart(pod, newest):
+    elif newest is not None and (not should_restart(pod, newest) or container in objects.ephemeral_containers(pod)):
         return
     failure = view.failure(container["name"])
     if failure is None or view.terminal:

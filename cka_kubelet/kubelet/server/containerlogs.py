@@ -72,8 +72,8 @@ def _time(text: str) -> float:
 
 def container_to_read(status: dict[str, Any], container: str, pod: str, previous: bool) -> str:
     """The id of the container whose log is meant (kubelet_pods.go validateContainerLogStatus). Raises LogError."""
-    every = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    found = next((c for c in every if c["name"] == container), None)
+    kinds = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    found = next((c for kind in kinds for c in status.get(kind) or [] if c["name"] == container), None)
     if found is None:
         raise LogError(400, f"container {q(container)} in pod {q(pod)} is not available")
     state, last = found.get("state") or {}, found.get("lastState") or {}

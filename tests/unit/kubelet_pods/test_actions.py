@@ -118,3 +118,12 @@ def test_a_dead_sidecar_is_restarted_beside_running_containers() -> None:
     spec = pod(init=[{"name": "s", "image": "i:1", "restartPolicy": "Always"}])
     got = plan(spec, status(container("s", rs.EXITED, 1), container("c")))
     assert (got.start_init, got.start, got.kill_pod) == (["s"], [], False)
+
+
+def test_an_ephemeral_container_starts_once_in_the_sandbox_that_is_there() -> None:
+    spec = pod()
+    spec["spec"]["ephemeralContainers"] = [{"name": "debug", "image": "i:1"}]
+    assert plan(spec, status(container("c"))).start_ephemeral == ["debug"]
+    assert not plan(spec, status(container("c"), container("debug", rs.EXITED))), "it is never restarted"
+    assert objects.field_path(spec, {"name": "debug"}) == "spec.ephemeralContainers{debug}"
+    assert plan(spec, status(sandbox=False)).start_ephemeral == []

@@ -116,3 +116,16 @@ def test_a_rejected_pod_says_why() -> None:
     assert got["message"] == "Pod was rejected: Node didn't have enough resource: cpu"
     assert "conditions" not in got
     assert "containerStatuses" not in got
+
+
+def test_an_ephemeral_container_is_reported_and_nothing_waits_for_it() -> None:
+    spec = pod()
+    spec["spec"]["ephemeralContainers"] = [{"name": "debug", "image": "i"}]
+    dead = exited(1)
+    dead.name = "debug"
+    got = s.generate(spec, status(running(), dead), view())
+    (debug,) = got["ephemeralContainerStatuses"]
+    assert debug["state"]["terminated"]["exitCode"] == 1
+    assert debug["ready"] is False
+    assert condition(got, "Ready") == ("True", None)
+    assert got["phase"] == "Running"
