@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _RUNTIME_PERIOD = 5.0
 _MIRROR_PERIOD = 0.1
+_HEAD_START = 0.5
+"""Seconds for the first list of the Node before the loops that would complain of its absence begin."""
 _NODE_SECONDS = 0.1
 _CGROUP_V1 = (
     "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release. Please migrate to "
@@ -123,6 +125,18 @@ class Kubelet:
         self._tasks.append(task)
         task.add_done_callback(self._ended)
 
+    async def _once_known(self, work: Coroutine[Any, Any, None]) -> None:
+        """`work` that asks for the Node from its first moment on: upstream's informer has listed it by then."""
+        try:
+            async with asyncio.timeout(_HEAD_START):
+                await self._deps.node_synced.wait()
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            work.close()
+            raise
+        await work
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A loop that dies of a defect ends the kubelet as a panic would; systemd starts it again."""
         if task.cancelled() or (error := task.exception()) is None:
@@ -195,10 +209,10 @@ class Kubelet:
         self._spawn(deps.recorder.run())
         self._spawn(keeper.run())
         self._sync_node = keeper.sync
-        self._spawn(keeper.fast_until_ready())
+        self._spawn(self._once_known(keeper.fast_until_ready()))
         self._spawn(self._follow_registration(keeper))
         self._spawn(lease.run())
-        self._spawn(self._await_node_for_mirrors())
+        self._spawn(self._once_known(self._await_node_for_mirrors()))
         held = self._credentials
         if held is not None and (manager := held.manager) is not None:
             self._spawn(manager.run())
@@ -301,7 +315,7 @@ class Kubelet:
         if problem is not None:
             klog.error("kubelet.go:1839", "Failed to start ContainerManager", err=problem)
             deps.fatal(1)
-        self._spawn(self._eviction.run())
+        self._spawn(self._once_known(self._eviction.run()))
         klog.info("plugin_manager.go:121", "Starting Kubelet Plugin Manager")
 
     async def _pod_cidr(self, cidr: str) -> bool:

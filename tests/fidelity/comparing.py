@@ -15,6 +15,10 @@ ASPECTS = ("unit", "conditions", "taints", "lines", "events", "pods")
 SLOWER = 2.5
 """A line that comes this many times more or less often than upstream's is reported: its pace is wrong."""
 
+RECORDED = 420
+"""Characters of a line that upstream's recordings keep."""
+CUT = " …"
+
 _STRUCTURED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _KEY = re.compile(r" (\w+)=")
 _BEFORE = "there before the fault: left by the healthy start"
@@ -73,6 +77,7 @@ def compare(
     result = {}
     for aspect in ASPECTS:
         theirs, ours = facts(aspect, expected, differences), facts(aspect, found, differences)
+        ours = _cut(ours, theirs)
         one = Comparison(matched=[fact for fact in theirs if fact in ours])
         for side, here, there, into in (("missing", theirs, ours, one.missing), ("extra", ours, theirs, one.extra)):
             for fact in here:
@@ -89,6 +94,16 @@ def compare(
     return result
 
 
+def _cut(ours: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]:
+    """Our facts, those that begin as a fact which was recorded cut off named as that one."""
+    cut = {fact.removesuffix(CUT): fact for fact in theirs if fact.endswith(CUT)}
+    named: dict[str, int] = {}
+    for fact, count in ours.items():
+        name = next((whole for start, whole in cut.items() if fact.startswith(start)), fact)
+        named[name] = named.get(name, 0) + count
+    return named
+
+
 def _excuse(fault: str, aspect: str, side: str, fact: str, differences: Differences) -> str | None:
     return next((e.reason for e in differences.excuses if e.covers(fault, aspect, side, fact)), None)
 
@@ -98,7 +113,7 @@ def facts(aspect: str, recording: Mapping[str, Any], differences: Differences) -
     if aspect == "lines":
         counted: dict[str, int] = {}
         for line in recording["journal"]:
-            text = f"{line['severity']} {line['source']} {line_identity(differences.mask(line['text']))}"
+            text = f"{line['severity']} {line['source']} {line_identity(differences.mask(_whole_words(line['text'])))}"
             counted[text] = counted.get(text, 0) + int(line["count"])
         return counted
     if aspect == "events":
@@ -106,12 +121,20 @@ def facts(aspect: str, recording: Mapping[str, Any], differences: Differences) -
     return dict.fromkeys((differences.mask(fact) for fact in _FACTS[aspect](recording)), 1)
 
 
+def _whole_words(text: str) -> str:
+    """A text that was recorded cut off, up to its last whole word and marked; any other as it is."""
+    return text[: text.rindex(" ")] + CUT if len(text) == RECORDED else text
+
+
 def _events(events: Iterable[Sequence[str]], differences: Differences) -> list[str]:
     return [differences.mask(" ".join(event)) for event in events]
 
 
 def line_identity(text: str) -> str:
-    """Message, error and the names of the other keys of a structured line; any other line whole."""
+    """Message, error and the names of the other keys of a structured line; any other line whole.
+
+    Of a line that was cut off, nothing is said of the key within which it ends, unless that is the error.
+    """
     message = _STRUCTURED.match(text)
     if message is None:
         return text
@@ -121,6 +144,8 @@ def line_identity(text: str) -> str:
         quoted = _STRUCTURED.match(rest)
         following = _KEY.search(rest)
         end = quoted.end() if quoted else following.start() if following else len(rest)
+        if quoted is None and rest.startswith('"') and rest.endswith(CUT):  # cut off within this value
+            return identity + (f" err={rest}" if key.group(1) == "err" else f" {key.group(1)}=" + CUT)
         identity += f" err={rest[:end]}" if key.group(1) == "err" else f" {key.group(1)}="
         rest = rest[end:]
     return identity
@@ -161,7 +186,8 @@ _FACTS = {"unit": _unit, "conditions": _conditions, "taints": _taints, "pods": _
 
 def paces(expected: Mapping[str, Any], found: Mapping[str, Any], differences: Differences) -> list[str]:
     """Repeated lines that both wrote but at another pace, with both counts."""
-    theirs, ours = facts("lines", expected, differences), facts("lines", found, differences)
+    theirs = facts("lines", expected, differences)
+    ours = _cut(facts("lines", found, differences), theirs)
     return [
         f"{line}: {count} times there, {ours[line]} here"
         for line, count in theirs.items()

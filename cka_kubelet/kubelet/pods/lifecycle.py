@@ -48,13 +48,14 @@ class Hooks:
                 return
             output = (reply.stdout + reply.stderr).decode("utf-8", "replace")
             text = f"command '{' '.join(command)}' exited with {reply.exit_code}: {output}"
-        klog.error(
+        klog.info(
             "handlers.go:81",
             "Exec lifecycle hook for Container in Pod failed",
-            err=text,
+            v=1,
             execCommand=command,
             containerName=container["name"],
             pod=objects.key(pod),
             message=output,
+            err=text,
         )
         raise HookError(text)

@@ -110,7 +110,8 @@ class PLEG:
             self.cache[uid] = await self._reader.assemble(uid, name, namespace, sandboxes, containers)
         except RpcError as error:
             self._retry.add(uid)
-            klog.error("generic.go:432", "PLEG: Ignoring events for pod", err=error, pod=klog.KRef(namespace, name))
+            pod = klog.KRef(namespace, name)
+            klog.info("generic.go:432", "PLEG: Ignoring events for pod", v=4, pod=pod, err=str(error))
             return
         self._retry.discard(uid)
         before = self._seen.get(uid, {})

@@ -188,12 +188,7 @@ class PodWorker:
         if not m.cgroups.settled(pod):
             await asyncio.to_thread(m.cgroups.make_pod, pod)
         m.make_directories(self.uid)
-        try:
-            await m.volumes.mount(pod)
-        except VolumeError as error:
-            text = "Unable to attach or mount volumes for pod; skipping pod"
-            klog.error("kubelet.go:2200", text, err=error, pod=objects.key(pod))
-            raise
+        await m.volumes.mount(pod)  # a VolumeError is a wait that ran out: upstream tells of it with the sync only
 
     async def _mirror(self, pod: objects.Pod) -> None:
         m = self._m

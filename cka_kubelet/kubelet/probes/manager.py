@@ -120,14 +120,16 @@ class ProbeManager:
             outcome = await checks.run(probe, container, container_id, ip, self._cri)
         except checks.ProbeError as error:
             self.totals[*key, "unknown"] += 1
-            klog.error(
+            klog.info(
                 "prober.go:104",
                 "Probe errored",
-                err=error,
+                v=1,
                 probeType=label,
                 pod=objects.key(pod),
                 podUID=objects.uid(pod),
                 containerName=container["name"],
+                probeResult="unknown",
+                err=str(error),
             )
             text = f"{label} probe errored and resulted in unknown state: {error}"
             self._events.container(pod, container, WARNING, "Unhealthy", text)

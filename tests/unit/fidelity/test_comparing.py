@@ -46,6 +46,19 @@ def test_a_recording_equals_itself_and_every_change_shows() -> None:
     assert other["lines"].extra == ['E kubelet.go "A" err="y"']
 
 
+def test_a_line_that_was_recorded_cut_off_matches_by_what_there_is_of_it() -> None:
+    whole = '"Failed" err="' + "no such thing; " * 40 + '" pod="default/p"'
+    expected = recorded(journal=[line(whole[:420])])
+    assert below_goal(compare("f", expected, recorded(journal=[line(whole)]), Differences())) == []
+    other = recorded(journal=[line(whole.replace("no", "one", 1))])
+    assert below_goal(compare("f", expected, other, Differences())) == ["lines"]
+    event = '"Rejected" err="Unauthorized" event="' + "x " * 300 + '"'
+    assert (
+        below_goal(compare("f", recorded(journal=[line(event[:420])]), recorded(journal=[line(event)]), Differences()))
+        == []
+    )
+
+
 def test_another_severity_is_another_line() -> None:
     found = recorded(journal=[line('"A"', "W")])
     assert below_goal(compare("f", recorded(journal=[line('"A"')]), found, Differences())) == ["lines"]
