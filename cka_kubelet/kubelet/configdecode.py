@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from cka_kubelet.kube import goyaml, klog
-from cka_kubelet.kube.gofmt import parse_duration, quote
+from cka_kubelet.kube.gofmt import parse_duration, quote, to_json
 from cka_kubelet.kubelet.configschema import DEFAULT_EVICTION_HARD, STRUCTS, Field
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 
@@ -146,6 +146,22 @@ def decode(data: bytes) -> dict[str, Any]:
         text = "strict decoding error: " + ", ".join(complaints)
         klog.info("codec.go:102", "Using lenient decoding as strict decoding failed", err=text)
     return decoded
+
+
+def document_of(data: bytes) -> dict[str, Any]:
+    """A file's fields, its kind among them, unchecked. Raises DecodeError when it is no object with a kind."""
+    try:
+        document, _ = goyaml.load(data)
+    except goyaml.YAMLError as error:
+        raise DecodeError(str(error)) from error
+    if not isinstance(document, dict) or not document.get("kind"):
+        raise DecodeError(f"Object 'Kind' is missing in '{to_json(document)}'")
+    return document
+
+
+def lenient(fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields` without unknown ones. Raises DecodeError for a value of the wrong type."""
+    return _Decoder().struct("KubeletConfiguration", fields, "", "")
 
 
 def _check_kind(document: Any, data: bytes) -> None:

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from cka_kubelet.kube.gofmt import path_error, quote
-from cka_kubelet.kubelet.configdecode import CastError, DecodeError, decode, merge, with_defaults
+from cka_kubelet.kubelet.configdecode import (
+    API_VERSION,
+    CastError,
+    DecodeError,
+    decode,
+    document_of,
+    lenient,
+    merge,
+    with_defaults,
+)
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.featuregates import GateError, check_gates
 from cka_kubelet.kubelet.flags import ParsedFlags
@@ -65,25 +74,41 @@ def _load_file(path: str) -> dict[str, Any]:
     return fields
 
 
+def _drop_in(path: str) -> dict[str, Any]:
+    """A drop-in's fields as they stand: what is unknown in them is dropped in silence later."""
+    where = quote(path)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        problem = path_error("open", path, error)
+        raise ConfigError(f"error: failed to read drop-in kubelet config file {where}, error: {problem}") from error
+    if not data:
+        raise ConfigError(f"error: kubelet config file {where} was empty")
+    try:
+        document = document_of(data)
+    except DecodeError as error:
+        raise ConfigError(f"error: {error}") from error
+    kind, version = document.pop("kind"), document.pop("apiVersion", "")
+    if (kind, version) != ("KubeletConfiguration", API_VERSION):
+        raise ConfigError(f"unknown apiVersion/kind: {version}, Kind={kind}")
+    return document
+
+
 def _load_directory(fields: dict[str, Any], directory: str) -> dict[str, Any]:
-    found = []
-    for root, folders, names in os.walk(directory):
-        folders.sort()
-        found += [f"{root}/{name}" for name in sorted(names) if name.endswith(".conf")]
-    for path in found:
+    """`fields` with the drop-ins laid over them, in the order of their names, folders included."""
+    prefix = "failed to merge kubelet configs: "
+    walking = f"{prefix}failed to walk through kubelet dropin directory {quote(directory)}: "
+    if not Path(directory).exists():
+        raise ConfigError(f"{walking}lstat {directory}: no such file or directory")
+    for path in sorted(str(path) for path in Path(directory).rglob("*.conf") if path.is_file() or path.is_symlink()):
         try:
-            fields = merge(fields, _read(path))
+            fields = merge(fields, _drop_in(path))
         except ConfigError as error:
-            raise ConfigError(
-                f"failed to merge kubelet configs: failed to load kubelet dropin file, path: {path}, error: {error}"
-            ) from error
-    if not Path(directory).is_dir():
-        problem = f"lstat {directory}: no such file or directory"
-        raise ConfigError(
-            "failed to merge kubelet configs: failed to walk through kubelet dropin directory "
-            f"{quote(directory)}: {problem}"
-        )
-    return fields
+            raise ConfigError(f"{walking}failed to load kubelet dropin file, path: {path}, {error}") from error
+    try:
+        return lenient(fields)
+    except DecodeError as error:
+        raise ConfigError(f"{prefix}failed to unmarshal merged JSON into kubelet configuration: {error}") from error
 
 
 def _over(fields: dict[str, Any], flags: ParsedFlags) -> dict[str, Any]:

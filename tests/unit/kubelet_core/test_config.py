@@ -110,6 +110,47 @@ def test_drop_ins_are_merged_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("10.conf", "", 'failed to load kubelet dropin file, path: {0}, error: kubelet config file "{0}" was empty'),
+        ("10.conf", "a: 1\n",
+         "failed to load kubelet dropin file, path: {0}, error: Object 'Kind' is missing in '{{\"a\":1}}'"),
+        ("10.conf", "apiVersion: v1\nkind: Pod\n",
+         "failed to load kubelet dropin file, path: {0}, unknown apiVersion/kind: v1, Kind=Pod"),
+        (None, "", "lstat {1}: no such file or directory"),
+    ],
+)  # fmt: skip
+def test_drop_ins_that_cannot_be_used(tmp_path: Path, name: str | None, text: str, message: str) -> None:
+    folder = tmp_path / "d"
+    if name is not None:
+        folder.mkdir()
+        (folder / name).write_text(text)
+    with pytest.raises(configload.ConfigError) as caught:
+        _load(tmp_path, _HEAD, f"--config-dir={folder}")
+    assert str(caught.value) == (
+        f'failed to merge kubelet configs: failed to walk through kubelet dropin directory "{folder}": '
+        + message.format(folder / (name or ""), folder)
+    )
+
+
+def test_in_drop_ins_unknown_fields_are_dropped_in_silence_and_types_are_not(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "10.conf").write_text(_HEAD + "maxPod: 7\n")
+    assert "maxPod" not in _load(tmp_path, _HEAD, f"--config-dir={folder}")
+    assert capfd.readouterr().err == ""
+    (folder / "20.conf").write_text(_HEAD + "maxPods: many\n")
+    with pytest.raises(configload.ConfigError) as caught:
+        _load(tmp_path, _HEAD, f"--config-dir={folder}")
+    assert str(caught.value) == (
+        "failed to merge kubelet configs: failed to unmarshal merged JSON into kubelet configuration: "
+        "json: cannot unmarshal string into Go struct field KubeletConfiguration.maxPods of type int32"
+    )
+
+
+@pytest.mark.parametrize(
     ("gates", "message"),
     [("{NoSuch: true}", "unrecognized feature gate: NoSuch"),
      ("{NodeSwap: false}", "cannot set feature gate NodeSwap to false, feature is locked to true")],
