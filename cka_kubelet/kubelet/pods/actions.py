@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.pods.runtime_status import EXITED, RUNNING, UNKNOWN, ContainerStatus, PodStatus
 
+_KILLED = 137
 Started = Callable[[str], bool]
 Verdict = Callable[[str], str | None]
 
@@ -46,10 +47,7 @@ def should_restart(pod: objects.Pod, status: ContainerStatus | None) -> bool:
         return True
     if status.state != EXITED:
         return status.state != RUNNING
-    policy = objects.restart_policy(pod)
-    if policy == "Never":
-        return False
-    return not (policy == "OnFailure" and status.exit_code == 0)
+    return objects.restarts(pod, objects.find_container(pod, status.name), status.exit_code)
 
 
 def sandbox_changed(pod: objects.Pod, status: PodStatus) -> tuple[bool, int, str]:
@@ -127,7 +125,7 @@ def _plan_init(
             return False
         if found.state == EXITED and found.exit_code == 0:
             continue
-        if found.state == EXITED and objects.restart_policy(pod) == "Never":
+        if found.state == EXITED and not objects.restarts(pod, container, found.exit_code):
             actions.kill_pod = True
             return False
         if found.state != RUNNING:
@@ -170,7 +168,7 @@ def _plan_main(pod: objects.Pod, status: PodStatus, actions: PodActions, failed_
                     text = "Container is in unknown state, try killing it before restart"
                     actions.kills.append(Kill(found, text, "Unknown"))
             continue
-        restart = objects.restart_policy(pod) != "Never"
+        restart = objects.restarts(pod, container, _KILLED)
         probe = failed_probe(found.id)
         if found.hash != objects.container_hash(container):
             message, restart = f"Container {container['name']} definition changed", True

@@ -11,6 +11,7 @@ from cka_kubelet.kubelet.pods.env import expand
 from cka_kubelet.kubelet.pods.security import container_security, sandbox_security
 
 _PROTOCOLS = {"TCP": pb.TCP, "UDP": pb.UDP, "SCTP": pb.SCTP}
+_HOSTNAME_LIMIT = 64  # HOST_NAME_MAX
 _PROPAGATION = {
     "HostToContainer": pb.PROPAGATION_HOST_TO_CONTAINER,
     "Bidirectional": pb.PROPAGATION_BIDIRECTIONAL,
@@ -22,13 +23,39 @@ def log_directory(root: str, pod: objects.Pod) -> str:
     return f"{root}/{objects.namespace(pod)}_{objects.name(pod)}_{objects.uid(pod)}"
 
 
+class HostnameError(Exception):
+    """The kernel takes no such host name."""
+
+
 def pod_hostname(pod: objects.Pod, node_name: str) -> str:
     """The host name inside the pod: spec.hostname or the pod's name, cut to 63; the node's with hostNetwork."""
     if objects.host_network(pod):
         return node_name
-    return str(pod["spec"].get("hostnameOverride") or pod["spec"].get("hostname") or objects.name(pod))[:63].rstrip(
-        "-."
-    )
+    spec = pod["spec"]
+    if spec.get("hostnameOverride"):
+        return str(spec["hostnameOverride"])
+    return str(spec.get("hostname") or objects.name(pod))[:63].rstrip("-.")
+
+
+def pod_domain(pod: objects.Pod, cluster_domain: str) -> str:
+    """What follows the host name in the pod's FQDN, "" for a pod that has none."""
+    subdomain = pod["spec"].get("subdomain")
+    if not subdomain or pod["spec"].get("hostnameOverride"):
+        return ""
+    return f"{subdomain}.{objects.namespace(pod)}.svc.{cluster_domain}"
+
+
+def kernel_hostname(pod: objects.Pod, hostname: str, domain: str) -> str:
+    """What gethostname() gives in the pod: the FQDN with setHostnameAsFQDN. Raises HostnameError past 64 characters."""
+    if not (domain and pod["spec"].get("setHostnameAsFQDN")):
+        return hostname
+    fqdn = f"{hostname}.{domain}"
+    if len(fqdn) > _HOSTNAME_LIMIT:
+        raise HostnameError(
+            f"failed to construct FQDN from pod hostname and cluster domain, FQDN {fqdn} is too long "
+            f"({_HOSTNAME_LIMIT} characters is the max, {len(fqdn)} characters requested)"
+        )
+    return fqdn
 
 
 def sandbox_config(
@@ -115,6 +142,9 @@ def container_config(
     )
     config.labels.update({**identity(pod), rs.L_CONTAINER: container["name"]})
     config.annotations.update(container_annotations(pod, container, restarts))
+    signal = (container.get("lifecycle") or {}).get("stopSignal")
+    if signal:
+        config.stop_signal = getattr(pb, signal)
     linux = config.linux
     linux.security_context.CopyFrom(container_security(pod, container, image_uid, image_user, seccomp_default))
     request, limit, memory = resources.container_figures(container)

@@ -1,7 +1,9 @@
 """Stopping containers and pods within their grace."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Awaitable, Callable
 
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
@@ -10,6 +12,8 @@ from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.events import NORMAL, WARNING, PodEvents
 from cka_kubelet.kubelet.pods.lifecycle import HookError, Hooks
+
+Turn = Callable[[], Awaitable[None]]
 
 MINIMUM_GRACE = 2
 """Seconds that a container gets even when none were granted (minimumGracePeriodInSeconds)."""
@@ -32,8 +36,10 @@ class Killer:
         reason: str = "",
         grace: int | None = None,
         ips: list[str] | None = None,
+        turn: Turn | None = None,
     ) -> None:
-        """preStop, SIGTERM, SIGKILL. `grace` overrides the pod's, in seconds. Raises RpcError."""
+        """preStop, SIGTERM, SIGKILL. `grace` overrides the pod's, in seconds; `turn` is awaited between preStop and
+        SIGTERM as long as there is grace. Raises RpcError."""
         container = objects.find_container(pod, target.name)
         seconds = self._grace(pod, container, target, reason) if grace is None else grace
         if container is not None:
@@ -41,6 +47,8 @@ class Killer:
             handler = (container.get("lifecycle") or {}).get("preStop")
             if handler and seconds > 0:
                 seconds -= await self._pre_stop(pod, container, target, handler, seconds, ips or [])
+        if turn is not None and seconds > 0:
+            seconds -= await _wait(turn, seconds)
         await self._stop(pod, target, max(seconds, MINIMUM_GRACE))
 
     async def _stop(self, pod: objects.Pod, target: rs.ContainerStatus, seconds: int) -> None:
@@ -100,26 +108,56 @@ class Killer:
         return int(time.monotonic() - began)
 
     async def pod(self, pod: objects.Pod, status: rs.PodStatus, grace: int | None = None) -> list[str]:
-        """Stop every container, sidecars last and in reverse order, then the sandboxes. The texts of what failed."""
-        sidecars = [c["name"] for c in objects.init_containers(pod) if objects.is_sidecar(c)]
+        """Stop every container, then the sandboxes. The texts of what failed.
+
+        All preStop hooks run at once; SIGTERM reaches sidecars last and in reverse order (termination_order.go).
+        """
         running = [c for c in status.containers if c.state in (rs.RUNNING, rs.UNKNOWN)]
-        began = time.monotonic()
-        errors = await self._all(pod, [c for c in running if c.name not in sidecars], grace, status.ips)
-        for name in reversed(sidecars):
-            left = (objects.grace_period(pod) if grace is None else grace) - int(time.monotonic() - began)
-            errors += await self._all(pod, [c for c in running if c.name == name], max(left, 0), status.ips)
+        gone = {c.id: asyncio.Event() for c in running}
         results = await asyncio.gather(
+            *(self._in_turn(pod, c, _before(pod, c, running), gone, grace, status.ips) for c in running),
+            return_exceptions=True,
+        )
+        results += await asyncio.gather(
             *(self._cri.stop_pod_sandbox(s.id) for s in status.sandboxes), return_exceptions=True
         )
-        return errors + [_raised(r) for r in results if isinstance(r, BaseException)]
-
-    async def _all(
-        self, pod: objects.Pod, targets: list[rs.ContainerStatus], grace: int | None, ips: list[str]
-    ) -> list[str]:
-        results = await asyncio.gather(
-            *(self.container(pod, c, "", grace=grace, ips=ips) for c in targets), return_exceptions=True
-        )
         return [_raised(r) for r in results if isinstance(r, BaseException)]
+
+    async def _in_turn(
+        self,
+        pod: objects.Pod,
+        target: rs.ContainerStatus,
+        before: list[str],
+        gone: dict[str, asyncio.Event],
+        grace: int | None,
+        ips: list[str],
+    ) -> None:
+        async def turn() -> None:
+            for container_id in before:
+                await gone[container_id].wait()
+
+        try:
+            await self.container(pod, target, "", grace=grace, ips=ips, turn=turn)
+        finally:
+            gone[target.id].set()
+
+
+def _before(pod: objects.Pod, target: rs.ContainerStatus, running: list[rs.ContainerStatus]) -> list[str]:
+    """The containers that must be gone before a sidecar gets its SIGTERM: the main ones, and later sidecars."""
+    sidecars = [c["name"] for c in objects.init_containers(pod) if objects.is_sidecar(c)]
+    if target.name not in sidecars:
+        return []
+    first = {c["name"] for c in objects.containers(pod)} | set(sidecars[sidecars.index(target.name) + 1 :])
+    return [c.id for c in running if c.name in first]
+
+
+async def _wait(turn: Turn, seconds: int) -> int:
+    """Await the turn, at most so long. The seconds it took."""
+    began = time.monotonic()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await turn()
+    return int(time.monotonic() - began)
 
 
 def _raised(error: BaseException) -> str:

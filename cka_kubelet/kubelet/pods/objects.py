@@ -70,6 +70,18 @@ def restart_policy(pod: Pod) -> str:
     return str(pod["spec"].get("restartPolicy") or "Always")
 
 
+def restarts(pod: Pod, container: Container | None, exit_code: int) -> bool:
+    """Whether a container that ended so is to run again: by its own rules and policy (KEP-5307), else the pod's."""
+    own = (container or {}).get("restartPolicy")
+    if container is not None and own:
+        for rule in container.get("restartPolicyRules") or []:
+            codes = rule.get("exitCodes") or {}
+            if (exit_code in (codes.get("values") or [])) == (codes.get("operator") == "In"):
+                return True  # every action restarts the container at least
+    policy = own or restart_policy(pod)
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
 def init_containers(pod: Pod) -> list[Container]:
     return pod["spec"].get("initContainers") or []
 

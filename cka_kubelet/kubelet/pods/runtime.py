@@ -10,6 +10,7 @@ from cka_kubelet.kube.gofmt import format_duration, join_errors
 from cka_kubelet.kubelet.pods import actions, objects
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.backoff import Backoff
+from cka_kubelet.kubelet.pods.configs import HostnameError
 from cka_kubelet.kubelet.pods.events import NORMAL, WARNING, PodEvents
 from cka_kubelet.kubelet.pods.images import StartError
 from cka_kubelet.kubelet.pods.killer import Killer
@@ -134,7 +135,7 @@ class PodRuntime:
     def _config(self, pod: objects.Pod, attempt: int) -> Any:
         try:
             return self._sandboxes.config(pod, attempt)
-        except OSError as error:
+        except (OSError, HostnameError) as error:
             raise SyncFailed(
                 [SyncError("ConfigPodSandbox", objects.uid(pod), "ConfigPodSandboxError", str(error))]
             ) from None

@@ -166,8 +166,8 @@ def read_end(path: Path, limit: int, *, from_start: bool = False) -> str:
 def log_end(path: Path) -> str:
     """The end of a container's log, without CRI's time stamps: at most 80 lines and 2 KiB."""
     lines = read_end(path, LOG_LIMIT * 8).splitlines()[-LOG_LINES:]
-    text = "".join(line.split(" ", 3)[3] + "\n" for line in lines if line.count(" ") >= 3)
-    return text[-LOG_LIMIT:]
+    entries = (line.split(" ", 3) for line in lines if line.count(" ") >= 3)
+    return "".join(text if tag == "P" else text + "\n" for _, _, tag, text in entries)[-LOG_LIMIT:]
 
 
 def pre_stop_of(annotations: dict[str, str]) -> dict[str, Any] | None:

@@ -62,8 +62,11 @@ class Sandboxes:
         self._runtime_classes = runtime_classes
 
     def config(self, pod: objects.Pod, attempt: int) -> Any:
-        """The CRI configuration of the sandbox. Raises OSError when the node's resolv.conf cannot be read."""
+        """The CRI configuration of the sandbox. Raises OSError when the node's resolv.conf cannot be read, and
+        HostnameError."""
         settings = self._settings
+        domain = configs.pod_domain(pod, settings.cluster_domain)
+        hostname = configs.kernel_hostname(pod, configs.pod_hostname(pod, settings.node_name), domain)
         _, fell_back = dns.policy(pod, settings.cluster_dns)
         if fell_back:
             text = (
@@ -75,7 +78,7 @@ class Sandboxes:
         return configs.sandbox_config(
             pod,
             attempt,
-            hostname=configs.pod_hostname(pod, settings.node_name),
+            hostname=hostname,
             dns=dns.pod_dns(pod, host, settings.cluster_dns, settings.cluster_domain),
             cgroup_parent=self._cgroup_parent(pod),
             logs_root=settings.logs_root,
@@ -88,8 +91,8 @@ class Sandboxes:
         ref = objects.key(pod)
         try:
             config = self.config(pod, attempt)
-        except OSError as error:
-            text = path_error("open", error.filename, error)
+        except (OSError, configs.HostnameError) as error:
+            text = path_error("open", error.filename, error) if isinstance(error, OSError) else str(error)
             klog.error("kuberuntime_sandbox.go:44", "Failed to generate sandbox config for pod", err=text, pod=ref)
             raise self._failed(pod, f"Failed to generate sandbox config for pod {q(who)}: {text}", text) from None
         try:

@@ -184,9 +184,7 @@ class Starter:
         path = Path(self._settings.pod_dir(objects.uid(pod))) / "etc-hosts"
         node_hosts = Path("/etc/hosts").read_text() if objects.host_network(pod) else None
         spec = pod["spec"]
-        domain = ""
-        if spec.get("subdomain"):
-            domain = f"{spec['subdomain']}.{objects.namespace(pod)}.svc.{self._settings.cluster_domain}"
+        domain = configs.pod_domain(pod, self._settings.cluster_domain)
         hostname = configs.pod_hostname(pod, self._settings.node_name)
         text = hosts.hosts_file(ips, hostname, domain, spec.get("hostAliases") or [], node_hosts)
         if not path.exists() or path.read_text() != text:

@@ -197,7 +197,7 @@ def _waiting(
         if (
             newest is not None
             and newest.state == rs.EXITED
-            and (newest.exit_code == 0 or objects.restart_policy(pod) == "Never")
+            and (newest.exit_code == 0 or not objects.restarts(pod, container, newest.exit_code))
         ):
             result["ready"] = newest.exit_code == 0
             return
@@ -233,21 +233,21 @@ def _readiness(
 
 def pod_phase(pod: objects.Pod, init: list[Status], main: list[Status], terminal: bool) -> str:
     """Pending, Running, Succeeded or Failed (kubelet_pods.go getPhase)."""
-    policy = objects.restart_policy(pod)
     sidecars = {c["name"] for c in objects.init_containers(pod) if objects.is_sidecar(c)}
-    waiting_init = failed_init = 0
+    waiting_init = failed_init = running = waiting = stopped = succeeded = 0
     for status in init:
         terminated = status["state"].get("terminated")
         if status["name"] in sidecars:
             waiting_init += not (status.get("started") or terminated or status["lastState"])
+            running += "running" in status["state"]
+            waiting += "waiting" in status["state"] and not status["lastState"].get("terminated")
         elif not terminated:
             last = status["lastState"].get("terminated")
             waiting_init += not (last and last["exitCode"] == 0)
         elif terminated["exitCode"] != 0:
             failed_init += 1
-    if failed_init and policy == "Never":
-        return "Failed"
-    running = waiting = stopped = succeeded = 0
+            if not objects.restarts(pod, objects.find_container(pod, status["name"]), terminated["exitCode"]):
+                return "Failed"
     for status in main:
         state = status["state"]
         done = state.get("terminated") or (status["lastState"].get("terminated") if "waiting" in state else None)
@@ -255,17 +255,21 @@ def pod_phase(pod: objects.Pod, init: list[Status], main: list[Status], terminal
         waiting += "waiting" in state and not done
         stopped += bool(done)
         succeeded += bool(state.get("terminated")) and state["terminated"]["exitCode"] == 0
-    if (waiting_init or failed_init) and not terminal and not running:
+    initialized = any("waiting" not in status["state"] or status["lastState"].get("terminated") for status in main)
+    if (waiting_init or failed_init) and not terminal and not initialized:
         return "Pending"
     if terminal and not running:
         return "Succeeded" if main and succeeded == len(main) else "Failed"
     if waiting:
         return "Pending"
-    if running or policy == "Always":
+    if running or any(_restarts(pod, status) for status in main):
         return "Running"
-    if stopped == succeeded:
-        return "Succeeded"
-    return "Failed" if policy == "Never" else "Running"
+    return "Succeeded" if stopped == succeeded else "Failed"
+
+
+def _restarts(pod: objects.Pod, status: Status) -> bool:
+    ended = status["state"].get("terminated") or status["lastState"].get("terminated")
+    return bool(ended) and objects.restarts(pod, objects.find_container(pod, status["name"]), ended["exitCode"])
 
 
 def _conditions(

@@ -1,10 +1,12 @@
 """Whole syncs against a runtime in memory."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.env import References
@@ -184,6 +186,36 @@ async def test_stopping_gives_every_container_its_grace(world: World) -> None:
     failures = await world.killer.pod(pod(names=("a", "b")), await world.status(), 0)
     assert failures == []
     assert world.cri.calls[-3:] == ["StopContainer 2", "StopContainer 2", "StopPodSandbox"]
+
+
+async def test_sidecars_stop_last_and_in_reverse_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = pod(init=[{"name": n, "image": "i:1", "restartPolicy": "Always"} for n in ("one", "two")])
+    order: list[str] = []
+    hooks: list[str] = []
+    all_hooked = asyncio.Event()
+    for container in [*spec["spec"]["initContainers"], *spec["spec"]["containers"]]:
+        container["lifecycle"] = {"preStop": {"exec": {"command": ["true"]}}}
+    for _ in range(3):
+        await world.sync(spec)
+    names = {c.id: c.name for c in (await world.status()).containers}
+    stop = world.cri.stop_container
+
+    async def exec_sync(container_id: str, command: list[str], timeout: int = 0) -> Any:
+        hooks.append(names[container_id])
+        if len(hooks) == 3:
+            all_hooked.set()
+        return pb.ExecSyncResponse()
+
+    async def stop_container(container_id: str, grace: int) -> None:
+        async with asyncio.timeout(5):  # the sidecars' hooks do not wait for the main container's end
+            await all_hooked.wait()
+        order.append(names[container_id])
+        await stop(container_id, grace)
+
+    monkeypatch.setattr(world.cri, "exec_sync", exec_sync, raising=False)
+    monkeypatch.setattr(world.cri, "stop_container", stop_container)
+    assert await world.killer.pod(spec, await world.status()) == []
+    assert order == ["c", "two", "one"]
 
 
 async def test_the_pleg_tells_changes_once(world: World) -> None:

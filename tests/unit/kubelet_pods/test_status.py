@@ -91,6 +91,29 @@ def test_failing_init_containers_keep_the_pod_pending() -> None:
     assert got["initContainerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
 
 
+def test_a_running_sidecar_keeps_a_finished_pod_running_and_an_init_container_behind_it_pending() -> None:
+    sidecar = {"name": "s", "image": "i:1", "restartPolicy": "Always"}
+    spec = pod("Never", init=[sidecar, {"name": "i", "image": "i:1"}])
+    live, done, waits, over = (
+        container(n, *end) for n, *end in (("s",), ("i", rs.EXITED, 0), ("i",), ("s", rs.EXITED, 0))
+    )
+    for one in (live, done, waits, over):
+        one.started_at = one.finished_at = 1
+    assert s.generate(spec, status(exited(0), live, done), view())["phase"] == "Running"
+    assert s.generate(spec, status(live, waits), view())["phase"] == "Pending"
+    assert s.generate(spec, status(exited(0), over, done), view())["phase"] == "Succeeded"
+
+
+def test_a_containers_own_rules_decide_whether_it_runs_again() -> None:
+    spec = pod("Never")
+    rule = {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
+    spec["spec"]["containers"][0] |= {"restartPolicy": "Never", "restartPolicyRules": [rule]}
+    assert s.generate(spec, status(exited(42)), view())["phase"] == "Running"
+    assert s.generate(spec, status(exited(1)), view())["phase"] == "Failed"
+    rule["exitCodes"] = {"operator": "NotIn", "values": [42]}
+    assert s.generate(spec, status(exited(1)), view())["phase"] == "Running"
+
+
 def test_transition_times_stay_while_the_status_does() -> None:
     first = s.generate(pod(), status(running()), view())
     later = s.View(NOW + 60, ["10.9.9.9"], first, lambda _i: None, lambda _i: None, lambda _n: None)
