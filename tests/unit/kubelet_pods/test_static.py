@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,6 +15,15 @@ from cka_kubelet.kubelet.pods.static import StaticPods
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: c, image: i}]}\n"
 BROKEN = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n spec: {}\n"
 Sets = list[dict[str, objects.Pod]]
+
+
+@pytest.fixture(autouse=True)
+def inotify() -> None:
+    """A machine has few inotify instances (fs.inotify.max_user_instances), and lab nodes take many."""
+    descriptor = ctypes.CDLL(None).inotify_init1(os.O_CLOEXEC)
+    if descriptor < 0:
+        pytest.skip("this machine has no inotify instance left")
+    os.close(descriptor)
 
 
 @contextlib.asynccontextmanager
