@@ -4,13 +4,17 @@ From a registry when one answers, else built with mmdebstrap. Nothing of Kuberne
 """
 
 import hashlib
+import http.client
 import io
 import json
+import os
 import platform
-import socket
+import ssl
 import subprocess
 import tarfile
 import tempfile
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +27,8 @@ from cka_kubelet.provision import node_packages
 SUITE = "trixie"  # systemd 258 and later refuse cgroup v1, so this is the newest suite that boots everywhere
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 REGISTRY_IMAGE = f"docker.io/library/debian:{SUITE}-slim"
-_REGISTRY = ("registry-1.docker.io", 443)
+"""What a node's image is made from; `CKA_KUBELET_BASE_IMAGE` names another, for example on a mirror."""
+_REGISTRY_SECONDS = 3.0
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 # Files that must be there before the first boot. MACAddressPolicy=none: with systemd's default the address derives
@@ -56,7 +61,7 @@ _FINISH = (
     "fstrim.timer 2>/dev/null; systemctl mask getty.target console-getty.service systemd-firstboot.service; "
     "systemctl mask sys-kernel-debug.mount sys-kernel-tracing.mount systemd-binfmt.service "
     "proc-sys-fs-binfmt_misc.automount systemd-udev-trigger.service; "
-    "rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin; : >/etc/machine-id; true"
+    "rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /var/cache/apt/*.bin; : >/etc/machine-id; true"
 )
 
 
@@ -86,28 +91,45 @@ def ensure_base_image(engine: Engine, public_key: str, progress: Progress) -> st
     image = f"localhost/cka-kubelet-base:{content_hash(public_key)}"
     if engine.exists("image", image):
         return image
-    if _registry_answers():
+    source = os.environ.get("CKA_KUBELET_BASE_IMAGE") or REGISTRY_IMAGE
+    if registry_answers(registry_of(source)):
         try:
-            _from_registry(engine, image, public_key, progress)
+            _from_registry(engine, source, image, public_key, progress)
         except EngineError as err:
-            progress("base image", f"not from a registry ({err.message[:80]}…)")
+            progress("base image", f"not from a registry ({err.message[:160]}…)")
         else:
             return image
     _from_mmdebstrap(engine, image, public_key, progress)
     return image
 
 
-def _registry_answers() -> bool:
+def registry_of(image: str) -> str:
+    """The registry's `host[:port]` of an image name. Source: the distribution project's reference grammar."""
+    first, slash, _ = image.partition("/")
+    named = bool(slash) and (first == "localhost" or "." in first or ":" in first)
+    return first if named and first != "docker.io" else "registry-1.docker.io"
+
+
+def registry_answers(registry: str, seconds: float = _REGISTRY_SECONDS) -> bool:
+    """Whether something speaks HTTP there: an engine would wait minutes for a registry that takes and says nothing.
+
+    A refusal is an answer too (registries ask for a token first), and so is a handshake that fails: whether to trust
+    the registry, or to speak to it without TLS, is the engine's own decision.
+    """
     try:
-        socket.create_connection(_REGISTRY, timeout=2).close()
-    except OSError:
+        urllib.request.urlopen(f"https://{registry}/v2/", timeout=seconds).close()
+    except urllib.error.HTTPError as err:
+        err.close()
+    except urllib.error.URLError as err:
+        return isinstance(err.reason, ssl.SSLError)
+    except (OSError, http.client.HTTPException):
         return False
     return True
 
 
-def _from_registry(engine: Engine, image: str, public_key: str, progress: Progress) -> None:
-    progress("base image", f"pulling {REGISTRY_IMAGE}")
-    engine.run("pull", "--quiet", REGISTRY_IMAGE, timeout=180)
+def _from_registry(engine: Engine, source: str, image: str, public_key: str, progress: Progress) -> None:
+    progress("base image", f"pulling {source}")
+    engine.run("pull", "--quiet", source, timeout=180)
     progress("base image", f"adding {len(node_packages.ALL)} packages")
     builder = f"cka-kubelet-build-{content_hash(public_key)}"
     script = (
@@ -120,7 +142,7 @@ def _from_registry(engine: Engine, image: str, public_key: str, progress: Progre
             stdin.write(overlay(public_key))
             stdin.seek(0)
             options = ("--interactive", "--name", builder, "--label", f"{LABEL}=builder")
-            engine.run("run", *options, REGISTRY_IMAGE, "sh", "-c", script, timeout=600, stdin=stdin)
+            engine.run("run", *options, source, "sh", "-c", script, timeout=600, stdin=stdin)
         changes = ("--change", 'CMD ["/sbin/init"]', "--change", f"LABEL {LABEL}=image")
         engine.run("commit", *changes, builder, image, timeout=300)
     finally:
@@ -128,8 +150,12 @@ def _from_registry(engine: Engine, image: str, public_key: str, progress: Progre
 
 
 def _from_mmdebstrap(engine: Engine, image: str, public_key: str, progress: Progress) -> None:
-    """mmdebstrap writes a tar, the engine imports it while it is written. About 30 s."""
+    """mmdebstrap writes a tar, the engine imports it while it is written. About 30 s.
+
+    The image gets its name only when mmdebstrap has ended well: a tar cut short is imported without complaint.
+    """
     _ensure_mmdebstrap(progress)
+    partial = f"{image}-partial"
     progress("base image", f"building Debian {SUITE} with {len(node_packages.ALL)} packages")
     changes = ["--change", 'CMD ["/sbin/init"]', "--change", f"LABEL {LABEL}=image"]
     with tempfile.TemporaryDirectory() as work:
@@ -147,14 +173,16 @@ def _from_mmdebstrap(engine: Engine, image: str, public_key: str, progress: Prog
             subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors) as builder,
         ):
             try:
-                engine.run("import", *changes, "-", image, stdin=builder.stdout, timeout=900)
+                engine.run("import", *changes, "-", partial, stdin=builder.stdout, timeout=900)
             except EngineError as err:
                 builder.kill()
                 builder.wait()
                 raise _mmdebstrap_error(errors, builder.returncode) or err from None
             if builder.wait():
-                engine.run("image", "rm", "--force", image, check=False)
+                engine.run("image", "rm", "--force", partial, check=False)
                 raise _mmdebstrap_error(errors, builder.returncode) or EngineError("mmdebstrap failed")
+    engine.run("tag", partial, image)
+    engine.run("image", "rm", partial, check=False)
 
 
 def _mmdebstrap_error(errors: IO[bytes], code: int) -> EnvironmentError_ | None:

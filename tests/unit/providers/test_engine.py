@@ -1,6 +1,8 @@
 """Decisions about the engine and this machine; nothing here starts a container."""
 
 import resource
+import socket
+import threading
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from cka_kubelet.errors import EnvironmentError_, UsageError
 from cka_kubelet.providers import doctor
-from cka_kubelet.providers.base_image import DEFAULT_MIRROR, content_hash, mirror
+from cka_kubelet.providers.base_image import DEFAULT_MIRROR, content_hash, mirror, registry_answers, registry_of
 from cka_kubelet.providers.container import choose_subnet
 from cka_kubelet.providers.engine import Engine, cgroup_mode, ulimits
 from cka_kubelet.providers.readiness import all_ready
@@ -60,6 +62,41 @@ def test_the_chosen_runtime_goes_where_each_engine_wants_it() -> None:
 
 def test_base_image_follows_the_key() -> None:
     assert content_hash("ssh-ed25519 A") != content_hash("ssh-ed25519 B")
+
+
+@pytest.mark.parametrize(
+    ("image", "registry"),
+    [
+        ("docker.io/library/debian:trixie-slim", "registry-1.docker.io"),
+        ("debian:trixie-slim", "registry-1.docker.io"),
+        ("library/debian", "registry-1.docker.io"),
+        ("localhost/debian", "localhost"),
+        ("mirror:5000/debian:13", "mirror:5000"),
+        ("mirror.example.org/hub/debian", "mirror.example.org"),
+    ],
+)
+def test_registry_of_an_image_name(image: str, registry: str) -> None:
+    assert registry_of(image) == registry
+
+
+def test_a_registry_that_accepts_and_says_nothing_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not registry_answers(f"127.0.0.1:{silent.getsockname()[1]}", seconds=0.1)
+
+
+def test_a_registry_without_tls_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+
+        def refuse() -> None:
+            connection, _ = plain.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        assert registry_answers(f"127.0.0.1:{plain.getsockname()[1]}", seconds=5)
+        thread.join()
 
 
 def test_mirror_without_sources_is_debians_default(tmp_path: Path) -> None:
