@@ -7,7 +7,7 @@ import base64
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from cka_kubelet.controlplane import pods
+from cka_kubelet.controlplane import pods, storage
 from cka_kubelet.controlplane.kinds import Kind
 from cka_kubelet.controlplane.store import Store
 from cka_kubelet.kube import apistatus
@@ -81,6 +81,8 @@ class Admission:
                 self._pod(obj)
             case "services":
                 self._service(obj, None)
+            case "persistentvolumes" | "persistentvolumeclaims":
+                storage.admit(kind.resource, obj, self._store.list("storageclasses.storage.k8s.io"))
             case "certificatesigningrequests.certificates.k8s.io":
                 spec = obj.setdefault("spec", {})
                 spec["username"], spec["groups"] = user.name, list(user.groups)

@@ -15,6 +15,7 @@ from cka_kubelet.controlplane.resources import Resources
 Object = dict[str, Any]
 
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+MERGE = "application/merge-patch+json"
 
 
 class Client(Protocol):

@@ -130,13 +130,15 @@ def _references(store: Store, pod: Object) -> Iterator[tuple[str, str]]:
             yield "secrets", (source.get("secretKeyRef") or {}).get("name", "")
             yield "configmaps", (source.get("configMapKeyRef") or {}).get("name", "")
     for volume in spec.get("volumes") or ():
-        yield from _volume_references(store, volume, namespace)
+        yield from _volume_references(store, volume, namespace, pod["metadata"]["name"])
 
 
-def _volume_references(store: Store, volume: Object, namespace: str) -> Iterator[tuple[str, str]]:
+def _volume_references(store: Store, volume: Object, namespace: str, pod_name: str) -> Iterator[tuple[str, str]]:
     yield "secrets", (volume.get("secret") or {}).get("secretName", "")
     yield "configmaps", (volume.get("configMap") or {}).get("name", "")
     claim = (volume.get("persistentVolumeClaim") or {}).get("claimName", "")
+    if volume.get("ephemeral"):
+        claim = f"{pod_name}-{volume['name']}"
     if claim:
         yield "persistentvolumeclaims", claim
         bound = store.get("persistentvolumeclaims", namespace, claim)

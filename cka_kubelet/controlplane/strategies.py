@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from cka_kubelet.controlplane import pods
+from cka_kubelet.controlplane import pods, storage
 from cka_kubelet.controlplane.kinds import Kind
 from cka_kubelet.kube.apistatus import Cause
 
@@ -68,6 +68,10 @@ def validate(kind: Kind, obj: Object, old: Object | None) -> list[Cause]:
             return pods.problems(obj.get("spec") or {}) if old is None else _pod_update(obj, old)
         case "deployments.apps" | "replicasets.apps" | "daemonsets.apps" | "statefulsets.apps":
             return _workload(obj, old)
+        case "persistentvolumes":
+            return storage.volume_problems(obj, old)
+        case "persistentvolumeclaims":
+            return storage.claim_problems(obj, old)
         case "secrets" | "configmaps":
             immutable = old is not None and old.get("immutable") is True
             if immutable and old is not None and old.get("data") != obj.get("data"):
@@ -243,6 +247,10 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "secrets": _secret,
     "services": _service,
     "namespaces": _namespace,
+    "persistentvolumes": storage.default_volume,
+    "persistentvolumeclaims": storage.default_claim,
+    "storageclasses.storage.k8s.io": storage.default_class,
+    "csidrivers.storage.k8s.io": storage.default_driver,
     f"rolebindings.{_RBAC}": _binding,
     f"clusterrolebindings.{_RBAC}": _binding,
 }

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cka_kubelet.controlplane import columns, podcolumns
+from cka_kubelet.controlplane import columns, podcolumns, storagecolumns
 from cka_kubelet.controlplane.kinds import Kind
 from cka_kubelet.kube.age import seconds_since, short_human_duration
 
@@ -67,6 +67,15 @@ _SHAPES: dict[str, tuple[str, Cells]] = {
         columns.binding,
     ),
     "rolebindings.rbac.authorization.k8s.io": ("Role Age +Users +Groups +ServiceAccounts", columns.binding),
+    "storageclasses.storage.k8s.io": (
+        "Provisioner ReclaimPolicy VolumeBindingMode AllowVolumeExpansion Age",
+        storagecolumns.storage_class,
+    ),
+    "volumeattachments.storage.k8s.io": ("Attacher PV Node Attached Age", storagecolumns.attachment),
+    "csidrivers.storage.k8s.io": (
+        "AttachRequired PodInfoOnMount StorageCapacity TokenRequests RequiresRepublish Modes Age",
+        storagecolumns.driver,
+    ),
     "csinodes.storage.k8s.io": ("Drivers Age", columns.csi_node),
 }
 _DEFAULT: tuple[str, Cells] = ("Age", columns.plain)

@@ -11,10 +11,12 @@ from cka_kubelet.controlplane.controllers.informer import Informer, Loop
 from cka_kubelet.controlplane.controllers.jobs import Jobs
 from cka_kubelet.controlplane.controllers.namespaces import Namespaces
 from cka_kubelet.controlplane.controllers.nodelifecycle import NodeIPAM, NodeLifecycle
+from cka_kubelet.controlplane.controllers.persistentvolumes import PersistentVolumes
 from cka_kubelet.controlplane.controllers.replicasets import Deployments, ReplicaSets
 from cka_kubelet.controlplane.controllers.scheduler import Scheduler
 from cka_kubelet.controlplane.controllers.signing import Signer
 from cka_kubelet.controlplane.controllers.tainteviction import TaintEviction
+from cka_kubelet.controlplane.controllers.volumebinder import VolumeBinder
 from cka_kubelet.controlplane.flags import Options
 from cka_kubelet.controlplane.kinds import kind
 
@@ -31,6 +33,9 @@ _WATCHED = (
     "daemonsets.apps",
     "jobs.batch",
     "certificatesigningrequests.certificates.k8s.io",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "storageclasses.storage.k8s.io",
 )
 
 
@@ -46,7 +51,7 @@ async def run_all(client: Client, options: Options) -> None:
     """Run every controller until cancelled."""
     informers = {resource: Informer(client, kind(resource).path()) for resource in _WATCHED}
     nodes, leases, pods, namespaces, accounts, config_maps, *others = informers.values()
-    services, sets, deployments, daemons, jobs, requests = others
+    services, sets, deployments, daemons, jobs, requests, claims, volumes, classes = others
     ca = options.root_ca_file or options.client_ca_file
     grace, period = options.node_monitor_grace_period, options.node_monitor_period
     lifecycle = NodeLifecycle(client, nodes, leases, pods, grace=grace, period=period)
@@ -54,7 +59,16 @@ async def run_all(client: Client, options: Options) -> None:
         ("node-lifecycle", lifecycle.sync, (nodes, leases)),
         ("node-ipam", NodeIPAM(client, nodes, options.cluster_cidr).sync, (nodes,)),
         ("taint-eviction", TaintEviction(client, nodes, pods).sync, (nodes, pods)),
-        ("scheduler", Scheduler(client, nodes, pods).sync, (nodes, pods)),
+        (
+            "scheduler",
+            Scheduler(client, nodes, pods, VolumeBinder(client, claims, volumes, classes)).sync,
+            (nodes, pods, claims, volumes, classes),
+        ),
+        (
+            "persistentvolume-binder",
+            PersistentVolumes(client, claims, volumes, classes, pods).sync,
+            (claims, volumes, classes, pods),
+        ),
         (
             "namespace",
             Namespaces(client, namespaces, accounts, config_maps, pods, ca).sync,

@@ -8,6 +8,7 @@ from cka_kubelet.controlplane.client import STRATEGIC_MERGE, Client
 from cka_kubelet.controlplane.controllers import scheduling
 from cka_kubelet.controlplane.controllers.informer import APIError, Informer, Key, each, key_of
 from cka_kubelet.controlplane.controllers.recorder import Recorder
+from cka_kubelet.controlplane.controllers.volumebinder import VolumeBinder
 from cka_kubelet.controlplane.registry import timestamp
 from cka_kubelet.kube import klog
 
@@ -20,10 +21,18 @@ _AGAIN_SECONDS = 300.0  # upstream moves pods out of its unschedulable queue aft
 class Scheduler:
     """One pass over the pods that wait, oldest and most important first."""
 
-    def __init__(self, client: Client, nodes: Informer, pods: Informer, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        client: Client,
+        nodes: Informer,
+        pods: Informer,
+        volumes: VolumeBinder,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._client = client
         self._nodes = nodes
         self._pods = pods
+        self._volumes = volumes
         self._now = now
         self._recorder = Recorder(client, _NAME, now)
         self._told: dict[Key, tuple[str, float]] = {}
@@ -54,16 +63,23 @@ class Scheduler:
 
     async def _one(self, pod: Object) -> None:
         key = key_of(pod)
+        volumes = self._volumes.view()
+        problem = volumes.problem(pod)
+        if problem:
+            await self._refuse(key, pod, scheduling.failure_message({}, problem, len(self._nodes.items)))
+            return
         by_node, reasons, fitting = self._by_node(), {}, []
         for (_, name), node in sorted(self._nodes.items.items()):
             on_node = by_node.get(name, [])
-            against = scheduling.reasons_against(pod, node, on_node)
+            against = scheduling.reasons_against(pod, node, on_node) or volumes.against(pod, node)
             if against:
                 reasons[name] = against
             else:
                 fitting.append((-scheduling.score(pod, node, on_node), name))
         if fitting:
-            await self._bind(key, pod, min(fitting)[1])
+            chosen = min(fitting)[1]
+            if await self._volumes.bind(pod, self._nodes.items["", chosen]):  # else once the volumes are bound
+                await self._bind(key, pod, chosen)
         else:
             await self._refuse(key, pod, scheduling.failure_message(reasons))
 

@@ -5,12 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from cka_kubelet.controlplane.controllers.tainteviction import tolerates
-from cka_kubelet.kube import labels
+from cka_kubelet.kube import nodeselector
 from cka_kubelet.kube.quantity import parse
 
 Object = dict[str, Any]
-
-_OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!", "Gt": "gt", "Lt": "lt"}
 
 
 def parse_quantity(text: object) -> int:
@@ -59,23 +57,7 @@ def _affinity_matches(spec: Object, node: Object) -> bool:
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     if required is None:
         return True
-    return any(_term_matches(term, node) for term in required.get("nodeSelectorTerms") or ())
-
-
-def _term_matches(term: Object, node: Object) -> bool:
-    expressions, fields = term.get("matchExpressions") or [], term.get("matchFields") or []
-    if not expressions and not fields:
-        return False
-    have = node["metadata"].get("labels") or {}
-    names = {"metadata.name": node["metadata"]["name"]}
-    return labels.matches(_requirements(expressions), have) and labels.matches(_requirements(fields), names)
-
-
-def _requirements(items: list[Object]) -> labels.Selector:
-    return tuple(
-        labels.Requirement(item["key"], _OPERATORS[item["operator"]], frozenset(item.get("values") or ()))
-        for item in items
-    )
+    return nodeselector.matches(required.get("nodeSelectorTerms") or [], node)
 
 
 def untolerated(spec: Object, node: Object) -> Object | None:
@@ -154,16 +136,19 @@ def _owner(pod: Object) -> str:
     return str(owners[0].get("uid", "")) if owners else ""
 
 
-def failure_message(reasons: dict[str, list[str]]) -> str:
-    """The text of FailedScheduling (`framework.FitError`), from each node's reasons."""
-    total = len(reasons)
+def failure_message(reasons: dict[str, list[str]], problem: str = "", nodes: int = 0) -> str:
+    """The text of FailedScheduling (`framework.FitError`), from each node's reasons.
+
+    `problem`: what already kept the pod from all `nodes`, before any was looked at.
+    """
+    total = nodes or len(reasons)
     if not total:
         return "no nodes available to schedule pods"
     counts = Counter(reason for found in reasons.values() for reason in found)
     listed = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
-    message = f"0/{total} nodes are available: {listed}."
+    message = f"0/{total} nodes are available: {problem or listed}."
     # Only a lack of resources could be cured by evicting somebody.
-    helpless = sum(1 for found in reasons.values() if not _curable(found))
+    helpless = total if problem else sum(1 for found in reasons.values() if not _curable(found))
     victims = total - helpless
     parts = []
     if helpless:

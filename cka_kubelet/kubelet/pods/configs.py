@@ -178,11 +178,14 @@ def container_annotations(pod: objects.Pod, container: objects.Container, restar
     return result
 
 
-def volume_mount(mount: dict[str, Any], host_path: str, container_path: str) -> Any:
+def volume_mount(
+    mount: dict[str, Any], host_path: str, container_path: str, *, read_only: bool, recursive: bool
+) -> Any:
     """One CRI mount of a pod volume."""
     return pb.Mount(
         host_path=host_path,
         container_path=container_path,
-        readonly=bool(mount.get("readOnly")),
+        readonly=read_only,
+        recursive_read_only=recursive,
         propagation=_PROPAGATION.get(mount.get("mountPropagation") or "", pb.PROPAGATION_PRIVATE),
     )

@@ -10,7 +10,7 @@ from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.settings import Settings
-from cka_kubelet.kubelet.volumes.manager import remove_volumes
+from cka_kubelet.kubelet.volumes.teardown import TearDown
 
 KEEP_DEAD = 1
 """Dead containers kept of each name (MaxPerPodContainer)."""
@@ -38,8 +38,9 @@ def old_sandboxes(status: rs.PodStatus) -> list[rs.Sandbox]:
 class Collector:
     """Carries removals out."""
 
-    def __init__(self, cri: CRIClient, settings: Settings) -> None:
+    def __init__(self, cri: CRIClient, settings: Settings, down: TearDown) -> None:
         self._cri = cri
+        self._down = down
         self._settings = settings
 
     async def containers(self, status: rs.PodStatus, which: list[rs.ContainerStatus]) -> None:
@@ -77,14 +78,15 @@ class Collector:
         await self.sandboxes(list(status.sandboxes))
         log_dir = Path(self._settings.logs_root) / f"{status.namespace}_{status.name}_{status.uid}"
         await asyncio.to_thread(shutil.rmtree, log_dir, True)
-        await asyncio.to_thread(self.directory, status.uid)
 
-    def directory(self, uid: str) -> None:
-        """Remove /var/lib/kubelet/pods/UID with its mounts."""
-        path = Path(self._settings.pod_dir(uid))
-        if path.exists():
-            remove_volumes(path / "volumes")
-            shutil.rmtree(path, ignore_errors=True)
+    async def directories(self, alive: set[str]) -> None:
+        """Remove /var/lib/kubelet/pods/UID of every pod that is not in `alive`, and log what cannot be removed."""
+        errors = [text for uid in self.orphaned_directories(alive) for text in await self._down.orphan(uid)]
+        if errors:
+            text = "There were many similar errors. Turn up verbosity to see them."
+            klog.error("kubelet_volumes.go:263", text, err=errors[0], numErrs=len(errors))
+            for error in errors:
+                klog.info("kubelet_volumes.go:265", "Orphan pod", v=5, err=error)
 
     def orphaned_directories(self, alive: set[str]) -> list[str]:
         """uids of pod directories that no pod in `alive` owns."""

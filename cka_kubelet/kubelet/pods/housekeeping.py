@@ -36,10 +36,7 @@ class Housekeeper:
             if uid not in m.expected() and await self._exists(status):
                 m.stop_orphan(orphan(status))
         alive = m.expected() | set(m.pleg.cache)
-        for uid in self._collector.orphaned_directories(alive):
-            path = f"{m.settings.pod_dir(uid)}/volumes"
-            klog.info("kubelet_volumes.go:163", "Cleaned up orphaned pod volumes dir", podUID=uid, path=path)
-            await asyncio.to_thread(self._collector.directory, uid)
+        await self._collector.directories(alive)
         for elements in m.cgroups.orphans(alive):
             await asyncio.to_thread(m.cgroups.remove, elements)
         await self._mirrors()

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import join_errors
@@ -32,12 +32,12 @@ from cka_kubelet.kubelet.pods.status_manager import StatusManager
 from cka_kubelet.kubelet.pods.surroundings import Surrounder
 from cka_kubelet.kubelet.pods.worker import PodWorker
 from cka_kubelet.kubelet.probes.manager import ProbeManager
+from cka_kubelet.kubelet.volumes.claims import Claims
 from cka_kubelet.kubelet.volumes.manager import VolumeManager
 from cka_kubelet.kubelet.volumes.payloads import Payloads
+from cka_kubelet.kubelet.volumes.setup import Plugins
 from cka_kubelet.kubelet.volumes.sources import ObjectSource
-
-if TYPE_CHECKING:
-    pass
+from cka_kubelet.kubelet.volumes.teardown import TearDown
 
 HOUSEKEEPING = 2.0
 _SKIP_FIRST, _SKIP_MOST = 0.1, 5.0
@@ -69,22 +69,24 @@ class PodManager:
             settings.cgroup_driver, deps.cgroup_version, settings.cgroups_per_qos, settings.pids_limit
         )
         self._source = ObjectSource(deps.api)
-        self.volumes = VolumeManager(
-            settings, self.events, Payloads(self._source, self.host_ips, self._allocatable_text)
-        )
+        payloads = Payloads(self._source, self.host_ips, self._allocatable_text)
+        down = TearDown(settings.root_dir)
+        plugins = Plugins(settings, payloads, deps.node_getter)
+        self.volumes = VolumeManager(self.events, Claims(deps.api), plugins, down)
         self.images = ImageManager(deps.image_cri, self.events, self.now, settings.serialize_image_pulls)
         hooks = Hooks(cri)
         self.killer = Killer(cri, hooks, self.events)
         sandboxes = Sandboxes(cri, settings, self.events, self.cgroups.parent, deps.runtime_classes)
         surround = Surrounder(
-            self._source, deps.services, deps.services_synced, self.host_ips, self._allocatable_text, self.volumes.paths
-        )
+            self._source, deps.services, deps.services_synced, self.host_ips, self._allocatable_text,
+            self.volumes.mounted, deps.node_getter,
+        )  # fmt: skip
         starter = Starter(cri, settings, self.events, self.images, hooks, self.killer, surround, deps.cgroup_version)
         self.runtime = PodRuntime(
             cri, self.events, sandboxes, starter, self.killer,
             self.probes.failed, self._started, self.now, settings.max_restart_period,
         )  # fmt: skip
-        self._collector = gc.Collector(cri, settings)
+        self._collector = gc.Collector(cri, settings, down)
         self._housekeeper = Housekeeper(self, self._reader, self._collector)
         self.mirror_client = MirrorClient(deps.api)
         self._rotator = LogRotator(cri, self.pleg.cache.values, settings.log_max_size, settings.log_max_files)

@@ -1,10 +1,8 @@
 """Starting one container: image, configuration, create, start, log link, postStart."""
 
 import contextlib
-import os
 import re
 import secrets
-import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,16 +20,22 @@ from cka_kubelet.kubelet.pods.killer import Killer
 from cka_kubelet.kubelet.pods.lifecycle import HookError, Hooks
 from cka_kubelet.kubelet.pods.security import SecurityError, verify_non_root
 from cka_kubelet.kubelet.pods.settings import Settings
+from cka_kubelet.kubelet.volumes import subpaths
+from cka_kubelet.kubelet.volumes.manager import Mounted
 
 _LOG = re.compile(r"^(\d+)\.log")
 
 
 class Surroundings(NamedTuple):
-    """What a container needs of the world: references for its environment, host paths of its volumes by name."""
+    """What a container needs of the world: references for its environment, the pod's volumes by name.
+
+    `recursive_read_only`: the runtime can make mounts below a mount read-only too.
+    """
 
     refs: References
-    volumes: dict[str, str]
+    volumes: dict[str, Mounted]
     secret: SecretData | None
+    recursive_read_only: bool = False
 
 
 Surround = Callable[[objects.Pod, objects.Container, list[str]], Awaitable[Surroundings]]
@@ -128,7 +132,7 @@ class Starter:
             verify_non_root(pod, container, image.uid, image.user)
             around = await self._surround(pod, container, ips)
             env = make_env(pod, container, around.refs)
-            mounts, devices = self._mounts(pod, container, around.volumes, env, ips)
+            mounts, devices = self._mounts(pod, container, around, env, ips)
         except (SecurityError, EnvError, LookupError) as error:
             text = error.args[0] if error.args else str(error)
             self._fail(pod, container, str(text))
@@ -157,22 +161,26 @@ class Starter:
         self,
         pod: objects.Pod,
         container: objects.Container,
-        volumes: dict[str, str],
+        around: Surroundings,
         env: dict[str, str],
         ips: list[str],
     ) -> tuple[list[Any], list[Any]]:
         mounts: list[Any] = []
         devices: list[Any] = []
         for mount in container.get("volumeMounts") or []:
-            source = volumes.get(mount["name"])
-            if source is None:
+            volume = around.volumes.get(mount["name"])
+            if volume is None:
                 raise LookupError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
+            source = volume.path
             inside = mount.get("subPath") or ""
             if mount.get("subPathExpr"):
                 inside = expand(mount["subPathExpr"], env)
             if inside:
-                source = _sub_path(source, inside)
-            mounts.append(configs.volume_mount(mount, source, _absolute(mount["mountPath"])))
+                source = subpaths.host_path(source, inside, mount["name"], container["name"])
+            deep = subpaths.recursive_read_only(mount, supported=around.recursive_read_only)
+            read_only = bool(mount.get("readOnly")) or volume.spec.mounts_read_only
+            target = _absolute(mount["mountPath"])
+            mounts.append(configs.volume_mount(mount, source, target, read_only=read_only, recursive=deep))
         taken = {m.container_path for m in mounts}
         if "/etc/hosts" not in taken and (ips or objects.host_network(pod)):
             mounts.append(pb.Mount(container_path="/etc/hosts", host_path=self._hosts(pod, ips)))
@@ -251,18 +259,3 @@ class Starter:
 
 def _absolute(path: str) -> str:
     return path if path.startswith("/") else f"/{path}"
-
-
-def _sub_path(volume: str, inside: str) -> str:
-    """A path below the volume, made if missing; symbolic links may not lead out of the volume. Raises LookupError."""
-    parts = [p for p in inside.split("/") if p not in ("", ".")]
-    if ".." in parts or inside.startswith("/"):
-        raise LookupError(f'subPath must be a relative path without "..": {inside}')
-    root = os.path.realpath(volume)
-    path = Path(root, *parts)
-    if not os.path.lexists(path):
-        path.mkdir(mode=stat.S_IMODE(Path(root).stat().st_mode), parents=True, exist_ok=True)
-    real = os.path.realpath(path)
-    if real != root and not real.startswith(root + "/"):
-        raise LookupError(f'failed to prepare subPath for volumeMount "{volume}" of container')
-    return real

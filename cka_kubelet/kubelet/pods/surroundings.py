@@ -6,6 +6,7 @@ from typing import Any
 from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.pods.env import EnvError, References, service_env
 from cka_kubelet.kubelet.pods.starter import Surroundings
+from cka_kubelet.kubelet.volumes.manager import Mounted
 from cka_kubelet.kubelet.volumes.sources import ObjectSource
 
 Services = Callable[[], list[dict[str, Any]]]
@@ -21,7 +22,8 @@ class Surrounder:
         services_synced: Callable[[], bool],
         host_ips: Callable[[], list[str]],
         allocatable: Callable[[], dict[str, str]],
-        volumes: Callable[[str], dict[str, str]],
+        volumes: Callable[[str], dict[str, Mounted]],
+        node: Callable[[], dict[str, Any] | None],
     ) -> None:
         self._source = source
         self._services = services
@@ -29,6 +31,7 @@ class Surrounder:
         self._host_ips = host_ips
         self._allocatable = allocatable
         self._volumes = volumes
+        self._node = node
 
     async def __call__(self, pod: objects.Pod, container: objects.Container, ips: list[str]) -> Surroundings:
         found: dict[tuple[str, str], dict[str, bytes] | str] = {}
@@ -47,7 +50,13 @@ class Surrounder:
         refs = References(
             lookup, self._service_env(pod), ips or self._of_host(pod), self._host_ips(), self._allocatable()
         )
-        return Surroundings(refs, self._volumes(objects.uid(pod)), self._secret)
+        return Surroundings(refs, self._volumes(objects.uid(pod)), self._secret, self._recursive_read_only(pod))
+
+    def _recursive_read_only(self, pod: objects.Pod) -> bool:
+        handler = pod["spec"].get("runtimeClassName") or ""
+        offered = ((self._node() or {}).get("status") or {}).get("runtimeHandlers") or []
+        features = next((h.get("features") or {} for h in offered if (h.get("name") or "") == handler), {})
+        return bool(features.get("recursiveReadOnlyMounts"))
 
     def _of_host(self, pod: objects.Pod) -> list[str]:
         return self._host_ips() if objects.host_network(pod) else []

@@ -188,7 +188,14 @@ class PodWorker:
         if not m.cgroups.settled(pod):
             await asyncio.to_thread(m.cgroups.make_pod, pod)
         m.make_directories(self.uid)
-        await m.volumes.mount(pod)  # a VolumeError is a wait that ran out: upstream tells of it with the sync only
+        try:
+            await m.volumes.mount(pod)
+        except VolumeError as error:
+            if not error.interrupted:  # of a wait that ran out upstream tells with the sync only
+                m.events.pod(pod, WARNING, "FailedMount", f"Unable to attach or mount volumes: {error}")
+                text = "Unable to attach or mount volumes for pod; skipping pod"
+                klog.error("kubelet.go:2200", text, err=error, pod=objects.key(pod))
+            raise
 
     async def _mirror(self, pod: objects.Pod) -> None:
         m = self._m

@@ -1,6 +1,7 @@
 """hostPath volumes: the type check, after pkg/volume/hostpath."""
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -8,10 +9,10 @@ class HostPathError(Exception):
     """The path is not what the volume says; the text is the FailedMount event's."""
 
 
-_KINDS = {
+_KINDS: dict[str, tuple[Callable[[int], bool], str]] = {
     "Directory": (stat.S_ISDIR, "directory"),
-    "File": (stat.S_ISREG, "file"),
-    "Socket": (stat.S_ISSOCK, "socket"),
+    "File": (lambda mode: not stat.S_ISDIR(mode), "file"),
+    "Socket": (stat.S_ISSOCK, "socket file"),
     "CharDevice": (stat.S_ISCHR, "character device"),
     "BlockDevice": (stat.S_ISBLK, "block device"),
 }

@@ -1,172 +1,137 @@
 """Setting a pod's volumes up, again and again until it works, and taking them down."""
 
 import asyncio
-import contextlib
-import os
-import shutil
 import time
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cka_kubelet.kube import klog
-from cka_kubelet.kube.gofmt import format_duration, path_error
+from cka_kubelet.kube.gofmt import format_duration
 from cka_kubelet.kube.gofmt import quote as q
-from cka_kubelet.kubelet.pods import objects, resources
+from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.pods.events import WARNING, PodEvents
-from cka_kubelet.kubelet.pods.settings import Settings
-from cka_kubelet.kubelet.volumes import hostpath, mounts, writer
+from cka_kubelet.kubelet.volumes import specs
+from cka_kubelet.kubelet.volumes.claims import ClaimError, Claims
 from cka_kubelet.kubelet.volumes.complaints import plugin_lines
-from cka_kubelet.kubelet.volumes.payloads import Payloads
+from cka_kubelet.kubelet.volumes.setup import Plugins, SetUpError
+from cka_kubelet.kubelet.volumes.specs import Spec
+from cka_kubelet.kubelet.volumes.teardown import TearDown
 
 WAIT = 123.0
 """Seconds that one sync waits for volumes (podAttachAndMountTimeout)."""
 _FIRST, _MOST = 0.5, 122.0
 _BORN = time.monotonic()
-_MEMORY = frozenset({"secret", "projected", "downwardAPI"})
-_PLUGINS = {
-    "emptyDir": "empty-dir",
-    "configMap": "configmap",
-    "secret": "secret",
-    "downwardAPI": "downward-api",
-    "projected": "projected",
-    "hostPath": "host-path",
-}
 
 
 class VolumeError(Exception):
-    """Some volumes are still missing after the wait; str() is the pod worker's error."""
+    """Some volumes are still missing; str() is the pod worker's error.
+
+    `interrupted`: only for want of time, so upstream records no event.
+    """
+
+    def __init__(self, unmounted: list[str], unprocessed: list[str], why: str, *, interrupted: bool) -> None:
+        super().__init__(
+            f"unmounted volumes=[{' '.join(unmounted)}], unattached volumes=[], "
+            f"failed to process volumes=[{' '.join(unprocessed)}]: {why}"
+        )
+        self.interrupted = interrupted
 
 
-class _SetUpError(Exception):
-    """One attempt at one volume failed."""
+class Mounted(NamedTuple):
+    """A volume that is set up, and where on the node it is."""
+
+    spec: Spec
+    path: str
 
 
 class VolumeManager:
     """Keeps where each pod's volumes are, by name."""
 
-    def __init__(self, settings: Settings, events: PodEvents, payloads: Payloads) -> None:
-        self._settings = settings
+    def __init__(self, events: PodEvents, claims: Claims, plugins: Plugins, down: TearDown) -> None:
         self._events = events
-        self._payloads = payloads
-        self._ready: dict[str, dict[str, str]] = {}
+        self._claims = claims
+        self._plugins = plugins
+        self._down = down
+        self._ready: dict[str, dict[str, Mounted]] = {}
         self._delays: dict[tuple[str, str], tuple[float, float]] = {}
 
-    def paths(self, uid: str) -> dict[str, str]:
-        """Host path by volume name, of what is set up."""
+    def mounted(self, uid: str) -> dict[str, Mounted]:
+        """What is set up for a pod, by the volume's name in the pod."""
         return self._ready.get(uid, {})
 
-    def in_use(self, uid: str) -> list[str]:
-        """Names of the volumes that the pod still has on this node."""
-        return sorted(self._ready.get(uid, {}))
-
     async def mount(self, pod: objects.Pod) -> None:
-        """Set up every volume, bring files made from API objects up to date. Raises VolumeError after WAIT seconds."""
-        uid = objects.uid(pod)
-        wanted = pod["spec"].get("volumes") or []
+        """Set up every used volume, bring files made from API objects up to date. Raises VolumeError within WAIT."""
         deadline = time.monotonic() + WAIT
+        wanted = list(specs.used(pod))
         while True:
-            missing = []
+            errors = {}
             for volume in wanted:
-                if not await self._try(pod, volume):
-                    missing.append(volume["name"])
-            ready = self._ready.get(uid, {})
-            unmounted = [n for n in missing if n not in ready]
-            if not unmounted:
+                try:
+                    await self._try(pod, volume)
+                except ClaimError as error:
+                    errors[str(volume["name"])] = str(error)
+            missing = sorted(str(v["name"]) for v in wanted if v["name"] not in self.mounted(objects.uid(pod)))
+            if not missing:
                 return
-            retry = min(self._delays[uid, n][0] for n in unmounted)
+            if errors:
+                raise VolumeError(missing, sorted(errors), "; ".join(errors.values()), interrupted=False)
+            retry = min(self._delays[objects.uid(pod), name][0] for name in missing)
+            await asyncio.sleep(max(0.0, min(retry, deadline) - time.monotonic()))
             if retry > deadline:
-                await asyncio.sleep(max(0.0, deadline - time.monotonic()))
-                names = " ".join(unmounted)
-                raise VolumeError(
-                    f"unmounted volumes=[{names}], unattached volumes=[], failed to process volumes=[]: "
-                    "context deadline exceeded"
-                )
-            await asyncio.sleep(max(0.0, retry - time.monotonic()))
+                raise VolumeError(missing, [], "context deadline exceeded", interrupted=True)
 
-    async def _try(self, pod: objects.Pod, volume: dict[str, Any]) -> bool:
-        key = (objects.uid(pod), volume["name"])
-        known = self._delays.get(key)
-        if known and time.monotonic() < known[0]:
-            return False
+    async def _try(self, pod: objects.Pod, volume: dict[str, Any]) -> None:
+        uid = objects.uid(pod)
+        known = self.mounted(uid).get(volume["name"])
+        if known is not None and known.spec.kind not in specs.FROM_API:
+            return
+        key = (uid, str(volume["name"]))
+        delayed = self._delays.get(key)
+        if delayed and time.monotonic() < delayed[0]:
+            return
+        spec = await self._resolve(pod, volume)
         try:
-            path = await self._set_up(pod, volume)
-        except _SetUpError as error:
-            delay = min(known[1] * 2, _MOST) if known else _FIRST
+            path = await self._plugins.set_up(pod, spec)
+        except SetUpError as error:
+            delay = min(delayed[1] * 2, _MOST) if delayed else _FIRST
             self._delays[key] = (time.monotonic() + delay, delay)
-            self._complain(pod, volume, str(error), delay)
-            return False
+            self._complain(pod, spec, error, delay)
+            return
         self._delays.pop(key, None)
-        self._ready.setdefault(objects.uid(pod), {})[volume["name"]] = path
-        return True
+        self._ready.setdefault(uid, {})[key[1]] = Mounted(spec, path)
 
-    def _complain(self, pod: objects.Pod, volume: dict[str, Any], text: str, delay: float) -> None:
-        uid, name = objects.uid(pod), volume["name"]
-        kind = next((k for k in _PLUGINS if k in volume), "")
-        for source, line in plugin_lines(kind, objects.namespace(pod), objects.name(pod), volume, text):
-            klog.raw("E", source, line)
-        unique = f"kubernetes.io/{_PLUGINS.get(kind, 'unknown')}/{uid}-{name}"
-        problem = f"MountVolume.SetUp failed for volume {q(name)}"
-        retry = f"No retries permitted until {_go_time(delay)} (durationBeforeRetry {format_duration(delay)})"
-        operation = f'Operation for "{{volumeName:{unique} podName:{uid} nodeName:}}" failed.'
-        where = f"(UniqueName: {q(unique)}) pod {q(objects.name(pod))} (UID: {q(uid)})"
-        klog.raw("E", "nestedpendingoperations.go:348", f"{operation} {retry}. Error: {problem} {where} : {text}")
-        self._events.pod(pod, WARNING, "FailedMount", f"{problem} : {text}")
-
-    async def _set_up(self, pod: objects.Pod, volume: dict[str, Any]) -> str:
-        """Make the volume; its host path. Raises _SetUpError."""
+    async def _resolve(self, pod: objects.Pod, volume: dict[str, Any]) -> Spec:
         try:
-            if "hostPath" in volume:
-                spec = volume["hostPath"] or {}
-                hostpath.check(spec.get("path") or "", spec.get("type") or "")
-                return str(spec.get("path"))
-            if "emptyDir" in volume:
-                return self._empty_dir(pod, volume)
-            for kind in ("configMap", "secret", "downwardAPI", "projected"):
-                if kind in volume:
-                    return await self._files(pod, volume, kind)
-        except LookupError as error:
-            raise _SetUpError(str(error.args[0] if error.args else error)) from None
-        except OSError as error:
-            raise _SetUpError(path_error("mkdir", error.filename, error)) from None
-        except (hostpath.HostPathError, ValueError) as error:
-            raise _SetUpError(str(error)) from None
-        if len(volume) == 1:
-            return self._empty_dir(pod, {**volume, "emptyDir": {}})
-        raise _SetUpError("no volume plugin matched name")
+            return await self._claims.resolve(pod, volume)
+        except ClaimError as error:
+            klog.error(
+                "desired_state_of_world_populator.go:318",
+                "Error processing volume",
+                err=error,
+                pod=objects.key(pod),
+                volumeName=volume["name"],
+            )
+            raise
 
-    def _directory(self, pod: objects.Pod, volume: dict[str, Any], kind: str) -> Path:
-        base = Path(self._settings.pod_dir(objects.uid(pod))) / "volumes"
-        return base / f"kubernetes.io~{_PLUGINS[kind]}" / str(volume["name"])
-
-    def _empty_dir(self, pod: objects.Pod, volume: dict[str, Any]) -> str:
-        path = self._directory(pod, volume, "emptyDir")
-        spec = volume["emptyDir"] or {}
-        if not path.is_dir():
-            path.mkdir(parents=True)
-        if spec.get("medium") == "Memory":
-            size = resources.byte_count(spec.get("sizeLimit"))
-            mounts.mount_tmpfs(path, f"size={size}" if size else "")
-        path.chmod(0o777)
-        _give_to_group(pod, path)
-        return str(path)
-
-    async def _files(self, pod: objects.Pod, volume: dict[str, Any], kind: str) -> str:
-        payload = await self._payloads.of(pod, volume)
-        path = self._directory(pod, volume, kind)
-        path.mkdir(parents=True, exist_ok=True)
-        if kind in _MEMORY:
-            mounts.mount_tmpfs(path)
-        path.chmod(0o777 if kind != "secret" else 0o1777)
-        if writer.write(path, payload):
-            _give_to_group(pod, path)
-        return str(path)
+    def _complain(self, pod: objects.Pod, spec: Spec, error: SetUpError, delay: float) -> None:
+        uid = objects.uid(pod)
+        source = {"name": spec.volume, spec.kind: spec.source}
+        for where, line in plugin_lines(spec.kind, objects.namespace(pod), objects.name(pod), source, str(error)):
+            klog.raw("E", where, line)
+        unique = spec.unique_name(uid)
+        problem = f"{error.step} for volume {q(spec.name)}"
+        retry = f"No retries permitted until {_go_time(delay)} (durationBeforeRetry {format_duration(delay)})"
+        shared = unique == spec.unique_name("")
+        operation = f'Operation for "{{volumeName:{unique} podName:{"" if shared else uid} nodeName:}}" failed.'
+        where = f"(UniqueName: {q(unique)}) pod {q(objects.name(pod))} (UID: {q(uid)})"
+        klog.raw("E", "nestedpendingoperations.go:348", f"{operation} {retry}. Error: {problem} {where} : {error}")
+        self._events.pod(pod, WARNING, "FailedMount", f"{problem} : {error}")
 
     async def unmount(self, uid: str) -> None:
         """Take the pod's volumes down; files of an emptyDir go with it."""
         self._ready.pop(uid, None)
         for key in [k for k in self._delays if k[0] == uid]:
             del self._delays[key]
-        await asyncio.to_thread(remove_volumes, Path(self._settings.pod_dir(uid)) / "volumes")
+        await self._down.volumes(uid)
 
 
 def _go_time(delay: float) -> str:
@@ -175,25 +140,3 @@ def _go_time(delay: float) -> str:
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until)) + f".{int(until % 1 * 1e9):09d}"
     zone = time.strftime("%z %Z", time.localtime(until))
     return f"{stamp} {zone} m=+{time.monotonic() - _BORN + delay:.9f}"
-
-
-def remove_volumes(volumes: Path) -> None:
-    """Unmount and delete everything below a pod's volumes directory."""
-    with contextlib.suppress(OSError):
-        for plugin in volumes.iterdir():
-            for volume in plugin.iterdir():
-                mounts.unmount(volume)
-                if os.path.ismount(volume):
-                    return
-    shutil.rmtree(volumes, ignore_errors=True)
-
-
-def _give_to_group(pod: objects.Pod, path: Path) -> None:
-    """spec.securityContext.fsGroup owns the volume's files, and new files inherit it."""
-    group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
-    if group is None:
-        return
-    for entry in [path, *path.rglob("*")]:
-        os.chown(entry, -1, int(group), follow_symlinks=False)
-        if entry.is_dir() and not entry.is_symlink():
-            entry.chmod(0o2775)

@@ -3,37 +3,45 @@
 from collections.abc import Callable
 from typing import Any
 
+from cka_kubelet.kube.gofmt import join_errors
 from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.pods.fields import field_value, resource_value
+from cka_kubelet.kubelet.volumes import ownership
 from cka_kubelet.kubelet.volumes.sources import ObjectSource
-from cka_kubelet.kubelet.volumes.writer import Payload
+from cka_kubelet.kubelet.volumes.writer import File, Payload
 
 
 class Payloads:
     """Collects a volume's files. Raises LookupError with the text of the FailedMount event."""
 
     def __init__(
-        self, source: ObjectSource, host_ips: Callable[[], list[str]], allocatable: Callable[[], dict[str, str]]
+        self,
+        source: ObjectSource,
+        host_ips: Callable[[], list[str]],
+        allocatable: Callable[[], dict[str, str]],
     ) -> None:
         self._source = source
         self._host_ips = host_ips
         self._allocatable = allocatable
 
-    async def of(self, pod: objects.Pod, volume: dict[str, Any]) -> Payload:
-        """All files of one volume, with their modes."""
-        if "configMap" in volume:
-            spec = volume["configMap"] or {}
-            return await self._data(pod, "configmap", spec.get("name") or "", spec, _mode(spec, 0o644))
-        if "secret" in volume:
-            spec = volume["secret"] or {}
-            return await self._data(pod, "secret", spec.get("secretName") or "", spec, _mode(spec, 0o644))
-        if "downwardAPI" in volume:
-            spec = volume["downwardAPI"] or {}
-            return self._downward(pod, spec, _mode(spec, 0o644))
-        spec = volume["projected"] or {}
+    async def of(self, pod: objects.Pod, kind: str, spec: dict[str, Any]) -> Payload:
+        """All files of a volume of type `kind` (configMap, secret, downwardAPI, projected)."""
+        mode = _mode(spec, 0o644)
+        if kind == "downwardAPI":
+            return self._downward(pod, spec, mode)
+        if kind == "configMap":
+            return await self._data(pod, "configmap", spec.get("name") or "", spec, mode)
+        if kind == "secret":
+            return await self._data(pod, "secret", spec.get("secretName") or "", spec, mode)
         result: Payload = {}
+        missing = []
         for source in spec.get("sources") or []:
-            result.update(await self._projected(pod, source, _mode(spec, 0o644)))
+            try:
+                result.update(await self._projected(pod, source, mode))
+            except LookupError as error:
+                missing.append(str(error.args[0]))
+        if missing:
+            raise LookupError(join_errors(missing))
         return result
 
     async def _projected(self, pod: objects.Pod, source: dict[str, Any], mode: int) -> Payload:
@@ -42,8 +50,9 @@ class Payloads:
             token = await self._source.token(
                 pod, spec.get("audience") or "", int(spec.get("expirationSeconds") or 3600)
             )
-            shown = mode if (pod["spec"].get("securityContext") or {}).get("fsGroup") is None else 0o640
-            return {spec["path"]: (token.encode(), shown)}
+            user = ownership.user_of(pod)
+            private = user is not None or ownership.group_of(pod) is not None
+            return {spec["path"]: File(token.encode(), 0o600 if private else mode, user)}
         if source.get("downwardAPI"):
             return self._downward(pod, source["downwardAPI"], mode)
         kind = "configmap" if source.get("configMap") else "secret"
@@ -59,11 +68,11 @@ class Payloads:
             raise
         items = spec.get("items")
         if not items:
-            return {k: (v, mode) for k, v in data.items()}
+            return {k: File(v, mode) for k, v in data.items()}
         result: Payload = {}
         for item in items:
             if item["key"] in data:
-                result[item["path"]] = (data[item["key"]], _mode(item, mode, "mode"))
+                result[item["path"]] = File(data[item["key"]], _mode(item, mode, "mode"))
             elif not spec.get("optional"):
                 what = (
                     "configmap references non-existent config key"
@@ -84,9 +93,8 @@ class Payloads:
                 container = objects.find_container(pod, ref["containerName"])
                 if container is None:
                     raise LookupError(f"container {ref['containerName']} not found")
-                divisor = str(ref.get("divisor") or "0")
-                value = resource_value(container, ref["resource"], divisor, self._allocatable())
-            result[item["path"]] = (value.encode(), _mode(item, mode, "mode"))
+                value = resource_value(container, ref["resource"], str(ref.get("divisor") or "0"), self._allocatable())
+            result[item["path"]] = File(value.encode(), _mode(item, mode, "mode"))
         return result
 
 

@@ -1,16 +1,31 @@
 """Writing a set of files so that readers see all of the old or all of the new (upstream's AtomicWriter)."""
 
+import os
 import secrets
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 DATA = "..data"
-Payload = dict[str, tuple[bytes, int]]
 
 
-def write(target: Path, payload: Payload) -> bool:
-    """Make `target` show exactly `payload` (relative path → content, mode). False when it already did.
+class File(NamedTuple):
+    """Content, permission bits, and the owner's uid (None: root)."""
+
+    content: bytes
+    mode: int
+    user: int | None = None
+
+
+Payload = dict[str, File]
+
+
+def write(target: Path, payload: Payload, own: Callable[[], None] = lambda: None) -> bool:
+    """Make `target` show exactly `payload` (by relative path). False when it already did.
+
+    `own` is called when the new files are there but nobody sees them yet: the moment to set their group.
 
     Raises OSError; ValueError for a path that leads out of the volume.
     """
@@ -24,11 +39,14 @@ def write(target: Path, payload: Payload) -> bool:
     fresh = target / stamp
     fresh.mkdir(mode=0o755)
     fresh.chmod(0o755)
-    for path, (content, mode) in payload.items():
+    for path, wanted in payload.items():
         file = fresh / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        file.chmod(mode)
+        file.write_bytes(wanted.content)
+        file.chmod(wanted.mode)
+        if wanted.user is not None:
+            os.chown(file, wanted.user, -1)
+    own()
     old = target / current.readlink() if current.is_symlink() else None
     temporary = target / "..data_tmp"
     temporary.unlink(missing_ok=True)
@@ -54,4 +72,4 @@ def _shows(current: Path, payload: Payload) -> bool:
     found = {str(f.relative_to(current)): f for f in current.rglob("*") if f.is_file()}
     if found.keys() != payload.keys():
         return False
-    return all(found[p].read_bytes() == content for p, (content, _) in payload.items())
+    return all(found[p].read_bytes() == wanted.content for p, wanted in payload.items())

@@ -9,6 +9,7 @@ from cka_kubelet.controlplane.controllers import nodehealth, scheduling, taintev
 from cka_kubelet.controlplane.controllers.informer import Informer, Loop, each
 from cka_kubelet.controlplane.controllers.nodelifecycle import NodeIPAM, NodeLifecycle
 from cka_kubelet.controlplane.controllers.scheduler import Scheduler
+from cka_kubelet.controlplane.controllers.volumebinder import VolumeBinder
 from cka_kubelet.controlplane.registry import timestamp
 from tests.unit.controlplane import api
 
@@ -190,7 +191,8 @@ def test_the_scheduler_binds_and_tells() -> None:
             await client.create(PODS, item)
         await _list(nodes, "/api/v1/nodes", client)
         await _list(pods, "/api/v1/pods", client)
-        await Scheduler(client, nodes, pods).sync()
+        none = Informer(client, "/api/v1/persistentvolumes")
+        await Scheduler(client, nodes, pods, VolumeBinder(client, none, none, none)).sync()
         assert (await client.get(f"{PODS}/small"))["spec"]["nodeName"] == "node01"
         refused = (await client.get(f"{PODS}/large"))["status"]["conditions"][0]
         assert (refused["reason"], refused["status"]) == ("Unschedulable", "False")

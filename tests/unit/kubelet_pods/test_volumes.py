@@ -7,6 +7,7 @@ import pytest
 
 from cka_kubelet.kubelet.volumes import hostpath, writer
 from cka_kubelet.kubelet.volumes.payloads import Payloads
+from cka_kubelet.kubelet.volumes.writer import File
 from tests.unit.kubelet_pods.test_actions import pod
 
 
@@ -30,12 +31,12 @@ def payloads(**data: dict[str, bytes]) -> Payloads:
 
 
 def test_files_change_all_at_once(tmp_path: Path) -> None:
-    assert writer.write(tmp_path, {"a": (b"1", 0o644), "d/b": (b"2", 0o600)})
+    assert writer.write(tmp_path, {"a": File(b"1", 0o644), "d/b": File(b"2", 0o600)})
     assert (tmp_path / "a").read_bytes() == b"1"
     assert (tmp_path / "d" / "b").read_bytes() == b"2"
     assert (tmp_path / "a").readlink() == Path("..data/a")
-    assert not writer.write(tmp_path, {"a": (b"1", 0o644), "d/b": (b"2", 0o600)})
-    assert writer.write(tmp_path, {"a": (b"3", 0o644)})
+    assert not writer.write(tmp_path, {"a": File(b"1", 0o644), "d/b": File(b"2", 0o600)})
+    assert writer.write(tmp_path, {"a": File(b"3", 0o644)})
     assert (tmp_path / "a").read_bytes() == b"3"
     assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith("..2")) == ["..data", "a"]
 
@@ -43,7 +44,7 @@ def test_files_change_all_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "..data"])
 def test_paths_may_not_leave_the_volume(tmp_path: Path, path: str) -> None:
     with pytest.raises(ValueError, match="invalid path"):
-        writer.write(tmp_path, {path: (b"", 0o644)})
+        writer.write(tmp_path, {path: File(b"", 0o644)})
 
 
 async def test_the_service_account_volume() -> None:
@@ -52,9 +53,13 @@ async def test_the_service_account_volume() -> None:
         {"configMap": {"name": "root", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
         {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
     ]
-    volume = {"name": "v", "projected": {"sources": sources, "defaultMode": 420}}
-    got = await payloads(root={"ca.crt": b"CA"}).of(pod(), volume)
-    assert got == {"token": (b"token--3607", 0o644), "ca.crt": (b"CA", 0o644), "namespace": (b"t", 0o644)}
+    volume = {"sources": sources, "defaultMode": 420}
+    got = await payloads(root={"ca.crt": b"CA"}).of(pod(), "projected", volume)
+    assert got == {
+        "token": File(b"token--3607", 0o644),
+        "ca.crt": File(b"CA", 0o644),
+        "namespace": File(b"t", 0o644),
+    }
 
 
 async def test_a_missing_limit_is_the_nodes_allocatable() -> None:
@@ -63,17 +68,17 @@ async def test_a_missing_limit_is_the_nodes_allocatable() -> None:
         for name in ("cpu", "memory")
     ]
     one = {**pod(), "spec": {"containers": [{"name": "c", "resources": {"limits": {"memory": "0"}}}]}}
-    got = await payloads().of(one, {"name": "v", "downwardAPI": {"items": items}})
-    assert got == {"cpu": (b"2", 0o644), "memory": (str(7936 << 10).encode(), 0o644)}
+    got = await payloads().of(one, "downwardAPI", {"items": items})
+    assert got == {"cpu": File(b"2", 0o644), "memory": File(str(7936 << 10).encode(), 0o644)}
 
 
 async def test_what_is_missing_is_named_unless_optional() -> None:
     with pytest.raises(LookupError, match=r'^secret "nope" not found$'):
-        await payloads().of(pod(), {"name": "v", "secret": {"secretName": "nope"}})
-    assert await payloads().of(pod(), {"name": "v", "secret": {"secretName": "nope", "optional": True}}) == {}
-    volume = {"name": "v", "configMap": {"name": "cm", "items": [{"key": "x", "path": "x"}]}}
+        await payloads().of(pod(), "secret", {"secretName": "nope"})
+    assert await payloads().of(pod(), "secret", {"secretName": "nope", "optional": True}) == {}
+    volume = {"name": "cm", "items": [{"key": "x", "path": "x"}]}
     with pytest.raises(LookupError, match=r"^configmap references non-existent config key: x$"):
-        await payloads(cm={}).of(pod(), volume)
+        await payloads(cm={}).of(pod(), "configMap", volume)
 
 
 def test_host_paths(tmp_path: Path) -> None:
