@@ -68,6 +68,7 @@ async def run(options: Options) -> None:
     address = options.advertise_address or _own_address()
     services = ipaddress.ip_network(options.service_cluster_ip_range)
     bootstrap.populate(registry, address, options.secure_port, str(next(services.hosts())))
+    bootstrap.populate_kubeadm(registry, options.cluster_cidr, options.service_cluster_ip_range)
     api = APIServer(resources, KubeletProxy(registry, _kubelet_tls(options)), f"{address}:{options.secure_port}")
     tls = tlsserver.server_context(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file)
     server = await httpserver.serve(api.handle, options.bind_address, options.secure_port, tls)

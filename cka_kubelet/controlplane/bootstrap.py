@@ -101,6 +101,34 @@ _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 
 
+_CLUSTER_CONFIGURATION = """\
+apiServer: {{}}
+apiVersion: kubeadm.k8s.io/v1beta4
+caCertificateValidityPeriod: 87600h0m0s
+certificateValidityPeriod: 8760h0m0s
+certificatesDir: /etc/kubernetes/pki
+clusterName: kubernetes
+controllerManager: {{}}
+dns: {{}}
+encryptionAlgorithm: RSA-2048
+imageRepository: registry.k8s.io
+kind: ClusterConfiguration
+kubernetesVersion: v1.36.2
+networking:
+  dnsDomain: cluster.local
+  podSubnet: {pods}
+  serviceSubnet: {services}
+proxy: {{}}
+scheduler: {{}}
+"""
+
+
+def populate_kubeadm(registry: Registry, pods: str, services: str) -> None:
+    """The ConfigMap in which `kubeadm init` keeps how the cluster was made."""
+    data = {"ClusterConfiguration": _CLUSTER_CONFIGURATION.format(pods=pods, services=services)}
+    _ensure(registry, kind("configmaps"), "kube-system", {"metadata": {"name": "kubeadm-config"}, "data": data})
+
+
 def populate(registry: Registry, address: str, port: int, service_address: str) -> None:
     """Create what is missing; what exists is left alone, except the API's own endpoints."""
     for name in _NAMESPACES:

@@ -15,7 +15,8 @@ from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.crictl import jsonform, log
 from cka_kubelet.crictl.app import Context
 from cka_kubelet.crictl.errors import ExitError, Failure, ShowHelp, join, wrap
-from cka_kubelet.crictl.tables import age, tabulate
+from cka_kubelet.crictl.tables import age
+from cka_kubelet.kube.tabwriter import tabulate
 
 ID_LENGTH = 13
 """Characters of an id in a table."""

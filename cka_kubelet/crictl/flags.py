@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cka_kubelet.crictl.tables import tabulate
 from cka_kubelet.kube.gofmt import format_duration, parse_duration, quote
+from cka_kubelet.kube.tabwriter import tabulate
 
 _TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
 HELP_COMMAND = ("help, h", "Shows a list of commands or help for one command")

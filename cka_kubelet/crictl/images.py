@@ -10,7 +10,8 @@ from cka_kubelet.crictl import jsonform, log
 from cka_kubelet.crictl.app import Context
 from cka_kubelet.crictl.containers import ID_LENGTH, failures
 from cka_kubelet.crictl.errors import Failure, ShowHelp, join, wrap
-from cka_kubelet.crictl.tables import size, tabulate
+from cka_kubelet.crictl.tables import size
+from cka_kubelet.kube.tabwriter import tabulate
 
 _NONE = "<none>"
 

@@ -8,7 +8,7 @@ from cka_kubelet.crictl.commands import COMMANDS
 from cka_kubelet.crictl.errors import Failure, ShowHelp, wrap
 from cka_kubelet.crictl.flags import HELP_COMMAND
 from cka_kubelet.crictl.options import GLOBAL_FLAGS
-from cka_kubelet.crictl.tables import tabulate
+from cka_kubelet.kube.tabwriter import tabulate
 
 _BASH = """_crictl() {{
     local cur opts base

@@ -6,7 +6,7 @@ from cka_kubelet.crictl import jsonform, log
 from cka_kubelet.crictl.app import Context
 from cka_kubelet.crictl.containers import ID_LENGTH, ago, failures, matches, newest, print_pairs, timestamp
 from cka_kubelet.crictl.errors import ExitError, Failure, ShowHelp, join, wrap
-from cka_kubelet.crictl.tables import tabulate
+from cka_kubelet.kube.tabwriter import tabulate
 
 _COLUMNS = ("POD ID", "CREATED", "STATE", "NAME", "NAMESPACE", "ATTEMPT", "RUNTIME")
 

@@ -4,7 +4,7 @@ from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.crictl import jsonform, log
 from cka_kubelet.crictl.app import Context
 from cka_kubelet.crictl.errors import Failure, ShowHelp, wrap
-from cka_kubelet.crictl.tables import tabulate
+from cka_kubelet.kube.tabwriter import tabulate
 
 
 async def version(context: Context) -> None:

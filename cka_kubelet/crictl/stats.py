@@ -10,7 +10,8 @@ from cka_kubelet.crictl import jsonform
 from cka_kubelet.crictl.app import Context
 from cka_kubelet.crictl.containers import ID_LENGTH
 from cka_kubelet.crictl.errors import Failure, ShowHelp, wrap
-from cka_kubelet.crictl.tables import size, tabulate
+from cka_kubelet.crictl.tables import size
+from cka_kubelet.kube.tabwriter import tabulate
 
 _CLEAR = "\x1b[2J\x1b[H"
 _CONTAINER_COLUMNS = ("CONTAINER", "NAME", "CPU %", "MEM", "DISK", "INODES", "SWAP")

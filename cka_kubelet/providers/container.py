@@ -20,6 +20,7 @@ from cka_kubelet.errors import EngineError, EnvironmentError_, ProvisionError
 from cka_kubelet.providers import identity
 from cka_kubelet.providers.base import NodeInfo, Progress
 from cka_kubelet.providers.base_image import content_hash, ensure_base_image
+from cka_kubelet.providers.doctor import MORE_INOTIFY
 from cka_kubelet.providers.engine import LABEL, Engine, find_engine, with_working_runtime
 from cka_kubelet.providers.identity import ClusterRecord, NodeRecord
 from cka_kubelet.providers.install import ensure_engine
@@ -109,8 +110,7 @@ class ContainerProvider:
         except ProvisionError as err:
             logs = _keep_journals(engine)
             remove_containers(engine)
-            hint = f"What the nodes logged is in {logs}. `cka-kubelet nodes destroy --images` starts afresh."
-            raise ProvisionError(err.message, hint) from None
+            raise ProvisionError(err.message, _advice(logs)) from None
         except BaseException:  # Ctrl-C too: half-made nodes are of no use to anybody
             remove_containers(engine)
             raise
@@ -271,6 +271,12 @@ def _keep_journals(engine: Engine) -> Path:
         said = engine.run("exec", container_name(name), "journalctl", "--no-pager", "--lines=5000", check=False)
         (directory / f"{name}.log").write_text(said)
     return directory
+
+
+def _advice(logs: Path) -> str:
+    if any("fsnotify watcher: too many open files" in log.read_text() for log in logs.glob("*.log")):
+        return f"This machine's inotify instances are used up: {MORE_INOTIFY}"
+    return f"What the nodes logged is in {logs}. `cka-kubelet nodes destroy --images` starts afresh."
 
 
 def _commit(engine: Engine, key: str) -> None:

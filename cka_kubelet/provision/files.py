@@ -60,7 +60,7 @@ def _template(name: str, **values: str) -> bytes:
 
 def _common(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
     yield NodeFile("/opt/cka-kubelet/current", link_to=node_half.content_hash(), restarts=("kubelet", "kube-apiserver"))
-    for name in ("kubelet", "crictl"):
+    for name in ("kubelet", "crictl", "kubeadm"):
         yield NodeFile(f"/usr/bin/{name}", _template("wrapper", MODULE=name), 0o755)
     yield NodeFile("/etc/modules-load.d/k8s.conf", b"overlay\nbr_netfilter\n")
     yield NodeFile("/etc/sysctl.d/k8s.conf", _template("sysctl.conf"))
@@ -153,6 +153,15 @@ def _kubeconfig(cluster: ClusterSpec, cluster_name: str, user: str, credentials:
     ).encode()
 
 
+_USERS = {
+    "admin": "kubernetes-admin",
+    "super-admin": "kubernetes-super-admin",
+    "controller-manager": "system:kube-controller-manager",
+    "scheduler": "system:kube-scheduler",
+}
+"""kubeconfig file below /etc/kubernetes → its user."""
+
+
 def _control_plane(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
     restart = ("kube-apiserver",)
     for name in ("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"):
@@ -161,7 +170,7 @@ def _control_plane(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
         yield NodeFile(f"/etc/kubernetes/pki/{name}.key", cluster.pki[f"{name}.key"], 0o600, restarts=restart)
     yield NodeFile("/etc/kubernetes/pki/sa.key", cluster.pki["sa.key"], 0o600, restarts=restart)
     yield NodeFile("/etc/kubernetes/pki/sa.pub", cluster.pki["sa.pub"], restarts=restart)
-    for name, user in (("admin", "kubernetes-admin"), ("super-admin", "kubernetes-super-admin")):
+    for name, user in _USERS.items():
         yield NodeFile(f"/etc/kubernetes/{name}.conf", _kubeconfig(cluster, "kubernetes", user, name), 0o600)
     yield NodeFile("/root/.kube/config", _kubeconfig(cluster, "kubernetes", "kubernetes-admin", "admin"), 0o600)
     unit = _template(

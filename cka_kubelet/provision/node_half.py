@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-PACKAGES = ("kube", "cri", "kubelet", "controlplane", "crictl")
+PACKAGES = ("kube", "cri", "kubelet", "controlplane", "crictl", "kubeadm")
 """Sub-packages of cka_kubelet that run on nodes. No fault, lab or trainer code is ever among them."""
 MODULES = ("__init__.py", "clock.py")
 ROOT = "/opt/cka-kubelet"

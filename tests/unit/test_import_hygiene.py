@@ -27,7 +27,7 @@ def test_node_half_loads_nothing_of_the_trainer(module: str) -> None:
     loaded = _modules_after(f"import {module}")
     assert not {name for name in TRAINER_ONLY if name in loaded}
     ours = {name.split(".")[1] for name in loaded if name.startswith("cka_kubelet.")}
-    assert ours <= {"kube", "cri", "kubelet", "controlplane", "crictl", "clock"}
+    assert ours <= {"kube", "cri", "kubelet", "controlplane", "crictl", "kubeadm", "clock"}
 
 
 def test_help_and_lists_start_without_the_heavy_libraries() -> None:

@@ -14,8 +14,9 @@ from cka_kubelet.crictl.errors import Failure
 from cka_kubelet.crictl.flags import Flag, FlagError, parse
 from cka_kubelet.crictl.log import line
 from cka_kubelet.crictl.logs import Options, Writer, since_text, tail_offset
-from cka_kubelet.crictl.tables import age, size, tabulate
+from cka_kubelet.crictl.tables import age, size
 from cka_kubelet.crictl.template import render
+from cka_kubelet.kube.tabwriter import tabulate
 
 
 @pytest.mark.parametrize(

@@ -156,4 +156,5 @@ def test_doctor_names_the_command_that_mends() -> None:
     assert "apt-get install" in doctor.engine_finding(None).mend
     assert doctor.disk(0.5).status == "missing"
     assert doctor.limits(1024).status == "warning"
-    assert doctor.inotify(16).mend.startswith("sudo sysctl")
+    assert doctor.inotify(128, 119).mend.startswith("sudo sysctl")
+    assert doctor.inotify(128, 40).status == "ok"

@@ -1,0 +1,70 @@
+"""The few API calls kubeadm needs: synchronous, one connection each, with a kubeconfig's credentials."""
+
+import http.client
+import json
+import os
+import ssl
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cka_kubelet.kube import kubeconfig
+from cka_kubelet.kube.kubeconfig import KubeconfigError, RESTConfig
+from cka_kubelet.kubeadm.errors import Failure
+
+TIMEOUT = 10.0
+
+
+class API:
+    """Raises Failure: with the server's own message when it answered, else with why it did not."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.config: RESTConfig = kubeconfig.load(str(path)).resolve()
+        except (KubeconfigError, OSError) as error:
+            raise Failure(f"failed to load admin kubeconfig: {error}") from error
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """The answer's object."""
+        url = urlsplit(self.config.server)
+        host, port = url.hostname or "", url.port or 443
+        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=_context(self.config))
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if self.config.token:
+            headers["Authorization"] = f"Bearer {self.config.token}"
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise Failure(f'{method.title()} "{self.config.server}{path}": {error}') from error
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise Failure(str(answer.get("message")))
+        return dict(answer)
+
+
+def _context(config: RESTConfig) -> ssl.SSLContext:
+    data = config.ca_data.decode() if config.ca_data else None
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file or None, cadata=data)
+        if config.cert_file:
+            context.load_cert_chain(config.cert_file, config.key_file or None)
+        elif config.cert_data:
+            _load_pair(context, config.cert_data + b"\n" + config.key_data)
+    except (ssl.SSLError, OSError) as error:
+        raise Failure(f"tls: {error}") from error
+    return context
+
+
+def _load_pair(context: ssl.SSLContext, pem: bytes) -> None:
+    """The ssl module reads key pairs from files alone; this one exists for a moment, 0600."""
+    handle, name = tempfile.mkstemp()
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(pem)
+        context.load_cert_chain(name)
+    finally:
+        Path(name).unlink()
