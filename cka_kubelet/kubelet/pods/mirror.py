@@ -45,9 +45,9 @@ class MirrorClient:
             await self._api.create(f"/api/v1/namespaces/{objects.namespace(pod)}/pods", mirror_of(pod, node))
         except StatusError as error:
             if error.code != 409:
-                klog.error("kubelet.go:3542", "Failed creating a mirror pod", err=error, pod=objects.key(pod))
+                klog.error("kubelet.go:3542", "Failed creating a mirror pod for", err=error, pod=objects.key(pod))
         except TransportError as error:
-            klog.error("kubelet.go:3542", "Failed creating a mirror pod", err=error, pod=objects.key(pod))
+            klog.error("kubelet.go:3542", "Failed creating a mirror pod for", err=error, pod=objects.key(pod))
 
     async def delete(self, mirror: objects.Pod) -> None:
         if self._api is None:
