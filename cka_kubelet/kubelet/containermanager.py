@@ -50,7 +50,7 @@ def _threshold_json(threshold: Threshold) -> dict[str, object]:
         "Operator": "LessThan",
         "Value": {
             "Quantity": str(threshold.quantity) if threshold.quantity is not None else None,
-            "Percentage": threshold.percentage,
+            "Percentage": float(f"{threshold.percentage:.7g}"),  # as Go shows a float32
         },
         "GracePeriod": int(threshold.grace * 1e9),
         "MinReclaim": None,

@@ -1,5 +1,6 @@
 """Reserved resources and eviction settings: parsing with upstream's errors, and what they leave for pods."""
 
+import struct
 from typing import NamedTuple
 
 from cka_kubelet.kube import quantity
@@ -60,6 +61,11 @@ def parse_reserved(values: dict[str, str] | None, flag: str) -> dict[str, Quanti
     return result
 
 
+def _single(value: float) -> float:
+    """The nearest single-precision number: upstream keeps percentages so, and 10 % is a little more than a tenth."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
 def _threshold(signal: str, text: str, grace: float, reclaim: str) -> Threshold | None:
     if signal not in SIGNALS:
         raise SettingError(f"unsupported eviction signal {signal}")
@@ -67,7 +73,7 @@ def _threshold(signal: str, text: str, grace: float, reclaim: str) -> Threshold 
         return None
     if text.endswith("%"):
         try:
-            percentage = float(text[:-1]) / 100
+            percentage = _single(_single(float(text[:-1])) / 100)
         except ValueError as error:
             raise SettingError(f"strconv.ParseFloat: parsing {quote(text[:-1])}: invalid syntax") from error
         if percentage < 0:
@@ -137,7 +143,7 @@ def allocatable(capacity: dict[str, Quantity], reserved: dict[str, Quantity]) ->
     for name, amount in capacity.items():
         left = amount - reserved[name] if name in reserved else amount
         left = left if left.nanos > 0 else Quantity(0, amount.format)
-        result[name] = Quantity(left.nanos, "DecimalSI") if name == "ephemeral-storage" else left
+        result[name] = left
     for name, amount in capacity.items():
         if name.startswith("hugepages-") and amount.nanos:
             memory = result["memory"] - amount

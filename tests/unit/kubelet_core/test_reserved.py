@@ -50,7 +50,7 @@ def test_allocatable_is_capacity_less_reservation_and_hard_eviction() -> None:
 
 def test_allocatable_storage_is_in_plain_bytes() -> None:
     held = reserved.reservation({}, {}, _hard(**{"nodefs.available": "10%"}), _CAPACITY)
-    assert str(reserved.allocatable(_CAPACITY, held)["ephemeral-storage"]) == "96636764160"
+    assert str(reserved.allocatable(_CAPACITY, held)["ephemeral-storage"]) == "96636764000"
 
 
 def test_a_reservation_above_capacity_is_refused_in_gos_words() -> None:
@@ -59,3 +59,9 @@ def test_a_reservation_above_capacity_is_refused_in_gos_words() -> None:
         'invalid Node Allocatable configuration. Resource "cpu" has a reservation of {{64 0} {<nil>}  DecimalSI} but '
         "capacity of {{2000 -3} {<nil>}  DecimalSI}. Expected capacity >= reservation."
     )
+
+
+def test_a_tenth_of_the_storage_is_a_float32s_tenth() -> None:
+    (threshold,) = _hard(**{"nodefs.available": "10%"})
+    storage = 61255492 * 1024
+    assert storage - threshold.value(storage) == 56453061334  # what such nodes report as allocatable
