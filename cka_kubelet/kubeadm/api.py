@@ -2,14 +2,13 @@
 
 import http.client
 import json
-import os
 import ssl
-import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from cka_kubelet.kube import kubeconfig
+from cka_kubelet.kube.keypair import load_pair
 from cka_kubelet.kube.kubeconfig import KubeconfigError, RESTConfig
 from cka_kubelet.kubeadm.errors import Failure
 
@@ -53,18 +52,7 @@ def _context(config: RESTConfig) -> ssl.SSLContext:
         if config.cert_file:
             context.load_cert_chain(config.cert_file, config.key_file or None)
         elif config.cert_data:
-            _load_pair(context, config.cert_data + b"\n" + config.key_data)
+            load_pair(context, config.cert_data, config.key_data)
     except (ssl.SSLError, OSError) as error:
         raise Failure(f"tls: {error}") from error
     return context
-
-
-def _load_pair(context: ssl.SSLContext, pem: bytes) -> None:
-    """The ssl module reads key pairs from files alone; this one exists for a moment, 0600."""
-    handle, name = tempfile.mkstemp()
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
-        context.load_cert_chain(name)
-    finally:
-        Path(name).unlink()

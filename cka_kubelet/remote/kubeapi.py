@@ -5,23 +5,20 @@ clock, nor an edited admin.conf on the node can speak for the cluster, and none 
 """
 
 import base64
-import contextlib
 import http.client
 import json
-import os
 import socket
 import ssl
-import tempfile
 import threading
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import yaml
 
 from cka_kubelet.errors import CommandError, NodeError, NodeUnreachableError
+from cka_kubelet.kube.keypair import load_pair
 
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 ANSWER_LIMIT = 8 * 1024 * 1024
@@ -135,7 +132,7 @@ def _parse(name: str, text: bytes) -> tuple[str, int, ssl.SSLContext]:
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         url = urlsplit(cluster["server"])
         context = ssl.create_default_context(cadata=_data(cluster, "certificate-authority-data").decode())
-        _load_pair(context, _data(user, "client-certificate-data"), _data(user, "client-key-data"))
+        load_pair(context, _data(user, "client-certificate-data"), _data(user, "client-key-data"))
         return str(url.hostname), url.port or 443, context
     except (yaml.YAMLError, LookupError, TypeError, ValueError, ssl.SSLError):
         raise NodeError(
@@ -145,15 +142,3 @@ def _parse(name: str, text: bytes) -> tuple[str, int, ssl.SSLContext]:
 
 def _data(entry: dict[str, str], key: str) -> bytes:
     return base64.b64decode(entry[key], validate=True)
-
-
-def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """The ssl module reads key pairs from files alone; this one exists for a moment, 0600."""
-    handle, name = tempfile.mkstemp()
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(certificate + b"\n" + key)
-        context.load_cert_chain(name)
-    finally:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
