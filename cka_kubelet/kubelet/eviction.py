@@ -1,31 +1,23 @@
 """Node-pressure eviction: watch the signals, hold the pressure conditions, reclaim, evict (pkg/kubelet/eviction)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable
 
 from cka_kubelet.clock import Clock
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import quote
-from cka_kubelet.kubelet import system
+from cka_kubelet.kubelet import evictionrank, system
+from cka_kubelet.kubelet.evictionrank import Observation, Pod, Usage
 from cka_kubelet.kubelet.reserved import SIGNALS, Threshold
 
-Pod = dict[str, Any]
-
 _PERIOD = 10.0
+_HARD_GRACE = 1
 _CONDITIONS = {
     "memory": "MemoryPressure",
     "ephemeral-storage": "DiskPressure",
     "inodes": "DiskPressure",
     "pids": "PIDPressure",
 }
-
-
-class Observation(NamedTuple):
-    """One signal now: what is left and what there is, in bytes, inodes or pids."""
-
-    available: int
-    capacity: int
 
 
 class StatsError(Exception):
@@ -51,7 +43,7 @@ def exceeded(threshold: Threshold, seen: Observation, was_met: bool) -> bool:
     """Whether a threshold is met; one that was stays met until its minimum reclaim is there too."""
     if not seen.capacity:
         return False
-    limit = threshold.value(seen.capacity)
+    limit = evictionrank.limit(threshold, seen.capacity).value()
     if was_met and threshold.minimum_reclaim:
         text = threshold.minimum_reclaim
         if text.endswith("%"):
@@ -64,8 +56,10 @@ def exceeded(threshold: Threshold, seen: Observation, was_met: bool) -> bool:
 class EvictionManager:
     """Evaluates the thresholds every 10 s.
 
-    `image_filesystem` gives the runtime's file system, raising StatsError with the reason; `reclaim` frees images and
-    dead containers; `active_pods` and `evict` (pod, message) are the pods' side; `node_known`: the cache has the node.
+    `image_filesystem` gives the runtime's file system, raising StatsError with the reason; `dedicated_images` tells
+    whether it is another one than the kubelet's; `reclaim` frees images and dead containers; `active_pods`, `usages`
+    (by uid) and `evict` (pod, message, grace in seconds; returns when the pod is gone) are the pods' side;
+    `node_known`: the cache has the node. `max_grace` is evictionMaxPodGracePeriod, in seconds.
     """
 
     def __init__(
@@ -80,8 +74,11 @@ class EvictionManager:
         node_known: Callable[[], bool],
         record: Callable[[str, str], None],
         reclaim: Callable[[], Awaitable[None]],
+        dedicated_images: Callable[[], bool],
         active_pods: Callable[[], list[Pod]],
-        evict: Callable[[Pod, str], Awaitable[None]],
+        usages: Callable[[Iterable[Pod]], Awaitable[dict[str, Usage]]],
+        evict: Callable[[Pod, str, int], Awaitable[None]],
+        max_grace: int = 0,
     ) -> None:
         self._clock = clock
         self._thresholds = thresholds
@@ -93,10 +90,13 @@ class EvictionManager:
         self._record = record
         self._reclaim = reclaim
         self._active_pods = active_pods
+        self._dedicated_images = dedicated_images
+        self._usages = usages
         self._evict = evict
+        self._max_grace = max_grace
         self._first_seen: dict[Threshold, float] = {}
         self._last_seen: dict[str, float] = {}
-        self._announced: set[str] = set()
+        self._due: set[Threshold] = set()
 
     def pressure(self) -> set[str]:
         """Condition types that hold now, those within their transition period included."""
@@ -113,24 +113,40 @@ class EvictionManager:
             err="no imagefs label for configured runtime",
         )
         while True:
-            await self._synchronize()
-            await asyncio.sleep(_PERIOD)
+            if not await self.synchronize():
+                await asyncio.sleep(_PERIOD)
 
-    async def _synchronize(self) -> None:
+    async def synchronize(self) -> bool:
+        """Look once, and act; whether a pod was evicted (then it is worth looking again at once)."""
         try:
             signals = await self._signals()
         except StatsError as error:
             klog.error("eviction_manager.go:295", "Eviction manager: failed to get summary stats", err=error)
-            return
+            return False
         met = self._met(signals)
         now = self._clock.monotonic()
         for threshold in met:
             self._last_seen[_CONDITIONS[SIGNALS[threshold.signal]]] = now
         due = [threshold for threshold in met if now - self._first_seen[threshold] >= threshold.grace]
+        self._due = set(due)
+        if await self._enforce_local_limits():
+            return True
         if not due:
-            self._announced.clear()
-            return
-        await self._act(min(due, key=lambda threshold: SIGNALS[threshold.signal] != "memory"), signals)
+            return False
+        due.sort(key=lambda threshold: SIGNALS[threshold.signal] != "memory")
+        return await self._act(due, signals)
+
+    async def _enforce_local_limits(self) -> bool:
+        """Evict pods whose emptyDirs, logs and writable layers outgrew the limits they state themselves."""
+        pods = [pod for pod in self._active_pods() if evictionrank.limits_storage(pod)]
+        usages = await self._usages(pods) if pods else {}
+        evicted = []
+        for pod in pods:
+            usage = usages.get(pod["metadata"]["uid"])
+            excess = evictionrank.storage_excess(pod, usage) if usage else None
+            if excess and await self._try(pod, excess, _HARD_GRACE):
+                evicted.append(pod)
+        return bool(evicted)
 
     async def _signals(self) -> dict[str, Observation]:
         if not self._node_known():
@@ -145,59 +161,71 @@ class EvictionManager:
         met = [
             threshold
             for threshold in self._thresholds
-            if threshold.signal in signals
-            and exceeded(threshold, signals[threshold.signal], threshold in self._first_seen)
+            if threshold.signal in signals and exceeded(threshold, signals[threshold.signal], threshold in self._due)
         ]
         now = self._clock.monotonic()
         self._first_seen = {threshold: self._first_seen.get(threshold, now) for threshold in met}
         return met
 
-    async def _act(self, threshold: Threshold, signals: dict[str, Observation]) -> None:
+    async def _act(self, due: list[Threshold], signals: dict[str, Observation]) -> bool:
+        threshold = due[0]
         resource = SIGNALS[threshold.signal]
         klog.info("eviction_manager.go:376", "Eviction manager: attempting to reclaim", resourceName=resource)
-        if resource not in self._announced:
-            self._announced.add(resource)
-            self._record("EvictionThresholdMet", f"Attempting to reclaim {resource}")
-        if resource in ("ephemeral-storage", "inodes"):
-            await self._reclaim()
-            try:
-                fresh = await self._signals()
-            except StatsError:
-                return
-            if not exceeded(threshold, fresh[threshold.signal], True):
-                return
+        self._record("EvictionThresholdMet", f"Attempting to reclaim {resource}")
+        if self._reclaimable(threshold) and await self._relieved():
+            text = "Eviction manager: able to reduce resource pressure without evicting pods."
+            klog.info("eviction_manager.go:383", text, resourceName=resource)
+            return False
         klog.info("eviction_manager.go:387", "Eviction manager: must evict pod(s) to reclaim", resourceName=resource)
-        pods = rank(self._active_pods())
-        if not pods:
+        active = self._active_pods()
+        if not active:
             klog.error(
                 "eviction_manager.go:391",
                 "Eviction manager: eviction thresholds have been met, but no pods are active to evict",
             )
-            return
+            return False
+        usages = await self._usages(active)
+        pods = evictionrank.rank(resource, active, usages)
         names = [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pods]
         klog.info("eviction_manager.go:406", "Eviction manager: pods ranked for eviction", pods=names)
-        seen = signals[threshold.signal]
-        await self._evict(pods[0], eviction_message(resource, threshold, seen))
+        for pod in pods:
+            usage = usages.get(pod["metadata"].get("uid", ""))
+            text = evictionrank.message(resource, pod, usage, threshold, signals[threshold.signal])
+            if await self._try(pod, text, self._grace(pod, threshold)):
+                return True
+        klog.info("eviction_manager.go:441", "Eviction manager: unable to evict any pods from the node")
+        return False
 
+    def _grace(self, pod: Pod, threshold: Threshold) -> int:
+        if not threshold.grace:
+            return _HARD_GRACE
+        own = pod["spec"].get("terminationGracePeriodSeconds")
+        return self._max_grace if own is None else min(self._max_grace, int(own))
 
-def eviction_message(resource: str, threshold: Threshold, seen: Observation) -> str:
-    """The text of an evicted pod's status."""
-    binary = resource in ("memory", "ephemeral-storage")
-    form = "BinarySI" if binary else "DecimalSI"
-    limit = threshold.quantity or quantity.Quantity.of(threshold.value(seen.capacity), form)
-    available = quantity.Quantity.of(seen.available // 1024 * 1024 if binary else seen.available, form)
-    return f"The node was low on resource: {resource}. Threshold quantity: {limit}, available: {available}. "
+    async def _try(self, pod: Pod, message: str, grace: int) -> bool:
+        """Evict one pod and wait until it is gone; False for those that must stay."""
+        metadata = pod["metadata"]
+        shown = klog.KObj(metadata["namespace"], metadata["name"])
+        if evictionrank.critical(pod):
+            klog.error("eviction_manager.go:584", "Eviction manager: cannot evict a critical pod", pod=shown)
+            return False
+        await self._evict(pod, message, grace)
+        klog.info("eviction_manager.go:617", "Eviction manager: pod is evicted successfully", pod=shown)
+        return True
 
+    def _reclaimable(self, threshold: Threshold) -> bool:
+        """Whether removing images and dead containers can help: not where they are on a disk of their own."""
+        if SIGNALS[threshold.signal] not in ("ephemeral-storage", "inodes"):
+            return False
+        return not (threshold.signal.startswith("nodefs") and self._dedicated_images())
 
-def rank(pods: list[Pod]) -> list[Pod]:
-    """First to go first: pods without requests before those with, then low priority, then young; static ones never."""
-    able = [
-        pod for pod in pods if "kubernetes.io/config.mirror" not in (pod["metadata"].get("annotations") or {})
-        and (pod["metadata"].get("annotations") or {}).get("kubernetes.io/config.source") not in ("file", "http")
-        and (pod["spec"].get("priority") or 0) < 2_000_000_000
-    ]  # fmt: skip
-    return sorted(able, key=lambda pod: (_requests(pod), pod["spec"].get("priority") or 0))
-
-
-def _requests(pod: Pod) -> bool:
-    return any((container.get("resources") or {}).get("requests") for container in pod["spec"]["containers"])
+    async def _relieved(self) -> bool:
+        """Reclaim on the node's level; whether no threshold is met any more, minimum reclaim included."""
+        await self._reclaim()
+        try:
+            fresh = await self._signals()
+        except StatsError as error:
+            text = "Eviction manager: failed to get summary stats after resource reclaim"
+            klog.error("eviction_manager.go:490", text, err=error)
+            return False
+        return not any(exceeded(t, fresh[t.signal], True) for t in self._thresholds if t.signal in fresh)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cka_kubelet.clock import Clock
@@ -38,6 +39,7 @@ class ImageManager:
         self._record = record
         self._high, self._low, self._minimum_age = high, low, minimum_age
         self._filesystem: system.Filesystem | None = None
+        self._mountpoint = ""
         self._first_seen: dict[str, float] = {}
         self._last_used: dict[str, float] = {}
         self._failed_before = False
@@ -64,8 +66,13 @@ class ImageManager:
                 self._filesystem = system.filesystem(usage.fs_id.mountpoint)
             except OSError:
                 continue
+            self._mountpoint = usage.fs_id.mountpoint
             return self._filesystem
         return None
+
+    def dedicated(self, root_dir: str) -> bool:
+        """Whether images lie on another file system than `root_dir`."""
+        return bool(self._mountpoint) and Path(self._mountpoint).stat().st_dev != Path(root_dir).stat().st_dev
 
     async def collect_forever(self) -> None:
         """Garbage-collect every 5 min. The first time, stats are not in yet, and that is an error upstream too."""

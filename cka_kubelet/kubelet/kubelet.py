@@ -32,6 +32,7 @@ _MIRROR_PERIOD = 0.1
 _HEAD_START = 0.5
 """Seconds for the first list of the Node before the loops that would complain of its absence begin."""
 _NODE_SECONDS = 0.1
+_EVICTION_WAIT = 30.0
 _CGROUP_V1 = (
     "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release. Please migrate to "
     "cgroup v2. More information at https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1"
@@ -84,11 +85,14 @@ class Kubelet:
             deps.config.duration("evictionPressureTransitionPeriod"),
             image_filesystem=self._images.filesystem,
             node_name=deps.node_name,
-            node_known=lambda: deps.api is None or deps.node_getter() is not None,
+            node_known=lambda: deps.api is None or (deps.node_getter() is not None and self._pods.sources.ready()),
             record=lambda reason, message: self._node_event("Warning", reason, message),
             reclaim=self._reclaim,
+            dedicated_images=lambda: self._images.dedicated(deps.root_dir),
             active_pods=self._active_pods,
+            usages=self._pods.usages.of,
             evict=self._evict,
+            max_grace=int(deps.config.get("evictionMaxPodGracePeriod") or 0),
         )
 
     def _start_informers(self) -> None:
@@ -351,18 +355,17 @@ class Kubelet:
             and not pod["metadata"].get("deletionTimestamp")
         ]  # fmt: skip
 
-    async def _evict(self, pod: Object, message: str) -> None:
-        metadata = pod["metadata"]
+    async def _evict(self, pod: Object, message: str, grace: int) -> None:
         from cka_kubelet.kubelet.events import reference
 
         self._deps.recorder.event(reference(pod), "Warning", "Evicted", message)
-        if self._pods.evict(metadata["uid"], "Evicted", message, 0):
-            klog.info(
-                "eviction_manager.go:617", "Eviction manager: pod is evicted successfully",
-                pod=klog.KObj(metadata["namespace"], metadata["name"]),
-            )  # fmt: skip
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace + _EVICTION_WAIT):
+                await self._pods.terminate(pod["metadata"]["uid"], "Evicted", message, grace)
 
     async def _reclaim(self) -> None:
+        klog.info("kuberuntime_gc.go:418", "Attempting to delete unused containers")
+        await self._pods.delete_unused_containers()
         klog.info("image_gc_manager.go:431", "Attempting to delete unused images")
         await self._images.free(1 << 62)
 

@@ -31,6 +31,7 @@ from cka_kubelet.kubelet.pods.starter import Starter
 from cka_kubelet.kubelet.pods.status_manager import StatusManager
 from cka_kubelet.kubelet.pods.surroundings import Surrounder
 from cka_kubelet.kubelet.pods.worker import PodWorker
+from cka_kubelet.kubelet.podusage import PodUsages
 from cka_kubelet.kubelet.probes.manager import ProbeManager
 from cka_kubelet.kubelet.volumes.claims import Claims
 from cka_kubelet.kubelet.volumes.manager import VolumeManager
@@ -86,6 +87,7 @@ class PodManager:
             cri, self.events, sandboxes, starter, self.killer,
             self.probes.failed, self._started, self.now, settings.max_restart_period,
         )  # fmt: skip
+        self.usages = PodUsages(cri, settings.root_dir, settings.logs_root, self.pleg.cache.get)
         self._collector = gc.Collector(cri, settings, down)
         self._housekeeper = Housekeeper(self, self._reader, self._collector)
         self.mirror_client = MirrorClient(deps.api)
@@ -366,10 +368,10 @@ class PodManager:
             worker.terminate(grace, reason, message)
             await asyncio.wait([worker.task])
 
-    def evict(self, uid: str, reason: str, message: str, grace: int) -> bool:
-        """Stop a pod for good (eviction manager); False when it is not here."""
-        worker = self.workers.get(uid)
-        if worker is None:
-            return False
-        worker.terminate(grace, reason, message)
-        return True
+    async def delete_unused_containers(self) -> None:
+        """Remove every dead container of finished pods, and of the others all but the newest of each name."""
+        for status in list(self.pleg.cache.values()):
+            dead = [c for c in status.containers if c.state == rs.EXITED]
+            which = dead if self._is_finished(status.uid) else gc.superfluous(status)
+            await self._collector.containers(status, which)
+            await self._collector.sandboxes(gc.old_sandboxes(status))
