@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cka_kubelet.kubelet.pods import objects
+from cka_kubelet.kubelet.pods import objects, resize
 from cka_kubelet.kubelet.pods.runtime_status import EXITED, RUNNING, UNKNOWN, ContainerStatus, PodStatus
 
 _KILLED = 137
@@ -174,6 +174,10 @@ def _plan_main(pod: objects.Pod, status: PodStatus, actions: PodActions, failed_
             message, restart = f"Container {container['name']} definition changed", True
         elif probe:
             message = f"Container {container['name']} failed {probe} probe"
+        elif restart and resize.needs_restart(container, found):
+            actions.start.append(container["name"])
+            actions.kills.append(Kill(found, f"Container {container['name']} resize requires restart", "Resize"))
+            continue
         else:
             kept += 1
             continue

@@ -27,7 +27,7 @@ def admit(
     """
     if critical(pod):
         return None
-    rejection = _under_pressure(pod, pressure) or _too_big(pod, others, allocatable)
+    rejection = _under_pressure(pod, pressure) or too_big(pod, others, allocatable)
     if rejection is None and node is not None and not objects.is_static(pod) and not matches_node(pod, node):
         text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
         return Rejection("NodeAffinity", text)
@@ -50,7 +50,8 @@ def _under_pressure(pod: objects.Pod, pressure: set[str]) -> Rejection | None:
     return Rejection("Evicted", f"The node had condition: [{' '.join(conditions)}]. ")
 
 
-def _too_big(pod: objects.Pod, others: list[objects.Pod], allocatable: dict[str, int]) -> Rejection | None:
+def too_big(pod: objects.Pod, others: list[objects.Pod], allocatable: dict[str, int]) -> Rejection | None:
+    """None when the pod's requests fit beside the others' (`allocatable` as in `admit`)."""
     if "pods" in allocatable and len(others) + 1 > allocatable["pods"]:
         return _out_of("pods", 1, len(others), allocatable["pods"])
     wanted = resources.pod_requests(pod)

@@ -111,10 +111,18 @@ class Cgroups:
         if objects.qos_class(pod) == "Burstable" and self._burstable.get(objects.uid(pod)) != request:
             self._burstable[objects.uid(pod)] = request
             self._weigh_burstable()
-        if self.exists(pod):
-            return
+        if not self.exists(pod):
+            self._make(pod_path(pod), self._limits(pod))
+
+    def limit_pod(self, pod: objects.Pod) -> None:
+        """Hold the pod's cgroup to the pod's present limits."""
+        if self._enabled:
+            self._limit(pod_path(pod), self._limits(pod))
+
+    def _limits(self, pod: objects.Pod) -> Limits:
         cpu, memory = resources.pod_limits(pod)
-        self._make(pod_path(pod), Limits(resources.shares(request), self._quota(cpu), memory, self._pids_limit))
+        shares = resources.shares(resources.pod_requests(pod)["cpu"])
+        return Limits(shares, self._quota(cpu), memory, self._pids_limit)
 
     def _quota(self, milli_cpu: int) -> int:
         """systemd knows whole percents of a core only, so with it quotas are rounded up to them (addCPUQuota)."""

@@ -10,7 +10,7 @@ from typing import Any
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import join_errors
 from cka_kubelet.kubelet.dependencies import Dependencies
-from cka_kubelet.kubelet.pods import admission, gc, objects, verbose
+from cka_kubelet.kubelet.pods import admission, gc, objects, resize, verbose
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import status as api_status
 from cka_kubelet.kubelet.pods.cgroups import CgroupError, Cgroups
@@ -218,8 +218,12 @@ class PodManager:
             no = admission.SHUTDOWN if self._deps.shutting_down() else None
             no = no or admission.admit(pod, active, self.node(), self._allocatable(), self._deps.pressure())
             if no is not None:
-                self._rejected[uid] = pod
                 self.events.pod(pod, WARNING, no.reason, no.message)
+                if uid in self.pleg.cache:  # it ran before this kubelet was started: stop what is left of it
+                    self.workers[uid] = worker = PodWorker(self, pod)
+                    worker.terminate(reason=no.reason, message=f"Pod was rejected: {no.message}")
+                    return
+                self._rejected[uid] = pod
                 self.statuses.set(pod, api_status.rejected(pod, no.reason, no.message, self.now()))
                 return
         if over and uid not in self.pleg.cache:
@@ -230,6 +234,11 @@ class PodManager:
         self.workers[uid] = worker
         if over or objects.deleted(pod):
             worker.terminate()
+
+    def grant(self, pod: objects.Pod) -> resize.Granted:
+        """The pod with the resources that it may have beside the others."""
+        others = [w.pod for u, w in self.workers.items() if not w.terminating and u != objects.uid(pod)]
+        return resize.grant(pod, others, self._allocatable())
 
     def expected(self) -> set[str]:
         """uids of all pods that some source or worker still answers for."""
@@ -249,6 +258,9 @@ class PodManager:
     def worker_finished(self, worker: PodWorker) -> None:
         """Nothing of the pod runs any more."""
         self.statuses.nudge(worker.uid)
+        for other in self.workers.values():
+            if other.resize_pending:  # perhaps it fits now
+                other.wake()
         if worker.removed:
             self._chore(self._cleanup(worker))
 

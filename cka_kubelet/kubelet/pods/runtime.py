@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import format_duration, join_errors
-from cka_kubelet.kubelet.pods import actions, objects
+from cka_kubelet.kubelet.pods import actions, objects, resize, resources
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.backoff import Backoff
 from cka_kubelet.kubelet.pods.configs import HostnameError
@@ -84,6 +85,17 @@ class PodRuntime:
             raise SyncFailed(errors)
         await self._start_all(pod, status, plan)
         return True
+
+    async def resize(self, pod: objects.Pod, status: rs.PodStatus) -> None:
+        """Give running containers the resources of the spec. Raises RpcError."""
+        for container, running in resize.pending_updates(pod, status):
+            shares, quota, memory = resize.figures(container)
+            limits = pb.LinuxContainerResources(
+                cpu_shares=shares, cpu_period=resources.PERIOD, cpu_quota=quota, memory_limit_in_bytes=memory
+            )
+            if memory and self._starter.swap_accounting:
+                limits.memory_swap_limit_in_bytes = memory
+            await self._cri.update_container_resources(running.id, limits)
 
     async def _kill(self, pod: objects.Pod, status: rs.PodStatus) -> None:
         failures = await self._killer.pod(pod, status)

@@ -121,11 +121,19 @@ def _convert(got: Any, sandbox_id: str) -> rs.ContainerStatus:
         hash=annotations.get(rs.A_HASH, ""),
         log_path=got.log_path,
         user=_user(got),
+        figures=_figures(got),
         grace=int(annotations[rs.A_GRACE]) if annotations.get(rs.A_GRACE, "").isdigit() else None,
     )
     if status.state == rs.EXITED:
         status.message = _exit_message(got, annotations, status)
     return status
+
+
+def _figures(got: Any) -> tuple[int, int, int] | None:
+    if not got.HasField("resources") or not got.resources.HasField("linux"):
+        return None
+    linux = got.resources.linux
+    return linux.cpu_shares, max(linux.cpu_quota, 0), max(linux.memory_limit_in_bytes, 0)
 
 
 def _user(got: Any) -> dict[str, Any] | None:

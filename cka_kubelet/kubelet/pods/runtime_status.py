@@ -19,12 +19,16 @@ A_PRESTOP = "io.kubernetes.container.preStopHandler"
 
 
 class ContainerStatus:
-    """One container, running or dead. Times are nanoseconds since the epoch, 0 for "not yet"."""
+    """One container, running or dead. Times are nanoseconds since the epoch, 0 for "not yet".
+
+    `figures`: cpu.shares, CPU quota in microseconds, bytes of memory, 0 for no limit; None when not told.
+    """
 
     __slots__ = (
         "attempt",
         "created_at",
         "exit_code",
+        "figures",
         "finished_at",
         "grace",
         "hash",
@@ -55,6 +59,7 @@ class ContainerStatus:
     started_at: int
     finished_at: int
     exit_code: int
+    figures: tuple[int, int, int] | None
     reason: str
     message: str
     image: str

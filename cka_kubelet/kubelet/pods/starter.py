@@ -11,6 +11,8 @@ from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.gofmt import path_error
+from cka_kubelet.kube.gofmt import quote as q
 from cka_kubelet.kubelet.pods import configs, hosts, objects
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.env import EnvError, References, expand, make_env
@@ -63,7 +65,7 @@ class Starter:
         self._killer = killer
         self._surround = surround
         self._v2 = cgroup_version == 2
-        self._swap = self._v2 or Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
+        self.swap_accounting = self._v2 or Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
 
     async def start(
         self,
@@ -153,7 +155,7 @@ class Starter:
             memory_capacity=self._settings.memory_capacity,
             cfs_quota=self._settings.cfs_quota,
             cgroup_v2=self._v2,
-            swap_accounting=self._swap,
+            swap_accounting=self.swap_accounting,
             seccomp_default=self._settings.seccomp_default,
         )
 
@@ -185,7 +187,8 @@ class Starter:
         if "/etc/hosts" not in taken and (ips or objects.host_network(pod)):
             mounts.append(pb.Mount(container_path="/etc/hosts", host_path=self._hosts(pod, ips)))
         path = container.get("terminationMessagePath") or "/dev/termination-log"
-        mounts.append(pb.Mount(container_path=path, host_path=self._message_file(pod, container)))
+        if message := self._message_file(pod, container):
+            mounts.append(pb.Mount(container_path=path, host_path=message))
         return mounts, devices
 
     def _hosts(self, pod: objects.Pod, ips: list[str]) -> str:
@@ -195,17 +198,31 @@ class Starter:
         domain = configs.pod_domain(pod, self._settings.cluster_domain)
         hostname = configs.pod_hostname(pod, self._settings.node_name)
         text = hosts.hosts_file(ips, hostname, domain, spec.get("hostAliases") or [], node_hosts)
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-            path.chmod(0o644)
+        try:
+            if not path.exists() or path.read_text() != text:
+                path.write_text(text)
+                path.chmod(0o644)
+        except OSError as error:
+            raise LookupError(path_error("open" if error.filename else "write", path, error)) from None
         return str(path)
 
     def _message_file(self, pod: objects.Pod, container: objects.Container) -> str:
+        """The file for the termination message; "" when it cannot be made, which upstream lives with."""
         folder = Path(self._settings.pod_dir(objects.uid(pod))) / "containers" / container["name"]
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         path = folder / secrets.token_hex(4)
-        path.touch()
-        path.chmod(0o666)  # the container may run as any user
+        try:
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            text = path_error("mkdir", error.filename, error)
+            klog.error("kubelet_pods.go:679", "Error on creating dir", err=text, path=str(folder))
+            return ""
+        try:
+            path.touch()
+            path.chmod(0o666)  # the container may run as any user
+        except OSError as error:
+            text = f"error on creating termination-log file {q(str(path))}: {path_error('open', path, error)}"
+            klog.unhandled("kuberuntime_container.go:493", text)
+            return ""
         return str(path)
 
     def _restarts_from_logs(self, pod: objects.Pod, container: objects.Container) -> int:

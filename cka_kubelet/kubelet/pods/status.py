@@ -1,11 +1,11 @@
 """A pod's API status from what the runtime says. Pure; after pkg/kubelet/kubelet_pods.go and status/generate.go."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cka_kubelet.kubelet.pods import objects
+from cka_kubelet.kubelet.pods import objects, resize
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.actions import should_restart
 
@@ -17,7 +17,7 @@ class View:
     """What the status depends on besides the runtime.
 
     `ready(id)`, `started(id)` answer for probes by container id; `failure(name)` is (reason, message) of the last
-    failed start; `terminal` makes the pod final.
+    failed start; `terminal` makes the pod final; `resize` is (type, reason, message) of conditions that hold.
     """
 
     now: float
@@ -27,6 +27,7 @@ class View:
     started: Callable[[str], bool | None]
     failure: Callable[[str], tuple[str, str] | None]
     terminal: bool = False
+    resize: Sequence[tuple[str, str, str]] = ()
 
 
 def timestamp(seconds: float) -> str:
@@ -87,7 +88,10 @@ def _container(pod: objects.Pod, container: objects.Container, runtime: rs.PodSt
     _readiness(result, container, known, view, init)
     resources = container.get("resources")
     if known and known[0].state == rs.RUNNING:
-        result["resources"] = resources or {}
+        if resize.differs(container, known[0]):  # it has still what it had
+            result["resources"] = old.get("resources") or {}
+        else:
+            result["resources"] = resources or {}
         if resources and resources.get("requests"):
             result["allocatedResources"] = resources["requests"]
         if known[0].user is not None:
@@ -291,7 +295,9 @@ def _conditions(
     result = [
         _condition(kind, ok, reason, text, old.get(kind), generation, view.now) for kind, ok, reason, text in wanted
     ]
-    ours = {w[0] for w in wanted}
+    for name, why, message in view.resize:
+        result.append(_condition(name, True, why, message, old.get(name), generation, view.now))
+    ours = {*(w[0] for w in wanted), *resize.CONDITIONS}
     return result + [c for c in view.old.get("conditions") or [] if c["type"] not in ours]
 
 

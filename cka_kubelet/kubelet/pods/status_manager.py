@@ -10,7 +10,7 @@ from cka_kubelet.kube.apiclient import APIClient
 from cka_kubelet.kube.apistatus import StatusError
 from cka_kubelet.kube.gofmt import quote as q
 from cka_kubelet.kube.httpclient import TransportError
-from cka_kubelet.kubelet.pods import objects
+from cka_kubelet.kubelet.pods import objects, resize
 
 RETRY = 10.0
 """Seconds after which failed updates are tried again (syncPeriod)."""
@@ -177,7 +177,11 @@ def difference(base: Status, wanted: Status) -> Status:
             stale = [e["ip"] for e in base.get(key) or [] if e["ip"] not in now]
             change[key] = [*value, *({"$patch": "delete", "ip": ip} for ip in stale)]
     if "conditions" in change:
-        change["conditions"] = _conditions(base.get("conditions") or [], wanted["conditions"])
+        gone = {c["type"] for c in base.get("conditions") or []} - {c["type"] for c in wanted["conditions"]}
+        change["conditions"] = [
+            *_conditions(base.get("conditions") or [], wanted["conditions"]),
+            *({"$patch": "delete", "type": kind} for kind in resize.CONDITIONS if kind in gone),
+        ]
     for key in base.keys() - wanted.keys() - {"resize", "conditions", "resources"}:
         change[key] = None
     return change

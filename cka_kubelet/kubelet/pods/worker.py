@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import join_errors
-from cka_kubelet.kubelet.pods import mirror, objects, verbose
+from cka_kubelet.kubelet.pods import mirror, objects, resize, verbose
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import status as api_status
 from cka_kubelet.kubelet.pods.cgroups import CgroupError
@@ -37,7 +37,8 @@ class PodWorker:
 
     def __init__(self, manager: "PodManager", pod: objects.Pod) -> None:
         self._m = manager
-        self.pod = pod
+        self._spec = pod
+        self.pod = resize.before(pod) or pod
         self.uid = objects.uid(pod)
         self.terminating = False
         self.finished = False
@@ -46,17 +47,29 @@ class PodWorker:
         self._final: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._sync: asyncio.Task[float] | None = None
-        self._acted = False
+        self.resize_pending: tuple[str, str] | None = None
+        self._resizing = False
+        self._resize_error = ""
+        self._granted = self.pod is pod  # else once all pods that came with it are known, which claim resources too
         self.task = asyncio.create_task(self._run(), name=f"pod-{objects.key(pod)}")
 
     def update(self, pod: objects.Pod) -> None:
         """A newer version of the pod arrived. Our own status coming back needs no sync."""
-        changed = objects.desired(pod) != objects.desired(self.pod)
-        self.pod = pod
+        changed = objects.desired(pod) != objects.desired(self._spec)
+        self._spec = pod
+        self._grant()
         if objects.deleted(pod):
             self.terminate()
         if changed:
             self.wake()
+
+    def _grant(self) -> None:
+        """Decide which resources the pod gets: those of its spec, or, while they do not fit, those it had."""
+        before, self._granted = self.resize_pending, True
+        self.pod, self.resize_pending = self._m.grant(self._spec)
+        if self.resize_pending and self.resize_pending != before:
+            reason, text = self.resize_pending
+            klog.info("allocation_manager.go:590", text, v=3, pod=objects.key(self.pod), reason=reason)
 
     def wake(self) -> None:
         """Something about the pod changed: sync now."""
@@ -132,6 +145,7 @@ class PodWorker:
             started=m.probes.started,
             failure=self._failure,
             terminal=terminal,
+            resize=self._resize_conditions(),
         )
         status = api_status.generate(self.pod, runtime, view)
         if self._final:
@@ -140,11 +154,41 @@ class PodWorker:
                 api_status.disrupted(status, self._final["message"], view.old, m.now())
         return status
 
+    def _resize_conditions(self) -> list[tuple[str, str, str]]:
+        found = [(resize.PENDING, *self.resize_pending)] if self.resize_pending else []
+        if self._resizing:
+            found.append((resize.IN_PROGRESS, "Error" if self._resize_error else "", self._resize_error))
+        return found
+
+    async def _resize(self, runtime: rs.PodStatus) -> rs.PodStatus:
+        """Bring running containers to the resources that were granted; the newest state."""
+        m, pod = self._m, self.pod
+        if not resize.unfinished(pod, runtime):
+            if self._resizing:
+                self._resizing, self._resize_error = False, ""
+                m.events.pod(pod, NORMAL, "ResizeCompleted", resize.message(pod, "Pod resize completed"))
+                m.statuses.set(pod, self._generate(runtime))
+            return runtime
+        if not self._resizing:
+            self._resizing = True
+            m.events.pod(pod, NORMAL, "ResizeStarted", resize.message(pod, "Pod resize started"))
+        await asyncio.to_thread(m.cgroups.limit_pod, pod)  # before, for what grows
+        try:
+            await m.runtime.resize(pod, runtime)
+        except RpcError as error:
+            self._resize_error = str(error)
+            raise
+        await asyncio.to_thread(m.cgroups.limit_pod, pod)  # after, for what shrinks
+        self.wake()
+        return await self._refresh(settle=False)
+
     def _failure(self, container: str) -> tuple[str, str] | None:
         error = self._m.runtime.start_results.get((self.uid, container))
         return (error.reason, error.message) if error else None
 
     async def _sync_once(self) -> float:
+        if self.resize_pending or not self._granted:
+            self._grant()
         m, pod = self._m, self.pod
         verbose.step("SyncPod enter", pod)
         runtime = self._runtime_status()
@@ -165,6 +209,7 @@ class PodWorker:
             raise _NetworkNotReady(text)
         await self._prepare(pod)
         m.probes.add(pod)
+        runtime = await self._resize(runtime)
         if not await m.runtime.sync(pod, runtime):
             return self._resync(status)
         m.statuses.set(pod, self._generate(await self._refresh(settle=True)))
