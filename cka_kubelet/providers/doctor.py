@@ -15,7 +15,7 @@ from typing import Literal
 from cka_kubelet import paths
 from cka_kubelet.errors import LabError
 from cka_kubelet.providers import identity
-from cka_kubelet.providers.engine import Engine, cgroup_mode, find_engine
+from cka_kubelet.providers.engine import Engine, cgroup_mode, find_engine, silent_engine
 from cka_kubelet.providers.identity import ClusterRecord
 from cka_kubelet.providers.install import PACKAGES
 
@@ -42,7 +42,7 @@ def examine() -> list[Finding]:
     """Every check, none of which changes anything."""
     engine = find_engine()
     checks: tuple[Callable[[], Finding], ...] = (
-        lambda: engine_finding(engine),
+        lambda: engine_finding(engine, None if engine else silent_engine()),
         lambda: privilege(os.geteuid() == 0, engine, shutil.which("sudo") is not None),
         lambda: cgroups(cgroup_mode()),
         lambda: limits(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
@@ -66,9 +66,11 @@ def _guarded(check: Callable[[], Finding]) -> Finding:
         return Finding("check", "warning", f"could not be read: {err}")
 
 
-def engine_finding(engine: Engine | None) -> Finding:
-    """Podman or Docker that answers."""
+def engine_finding(engine: Engine | None, trouble: tuple[str, str] | None = None) -> Finding:
+    """Podman or Docker that answers. `trouble`: why an installed one does not, and what mends it."""
     if engine is None:
+        if trouble:
+            return Finding("container engine", "missing", *trouble)
         command = f"sudo apt-get install --no-install-recommends {' '.join(PACKAGES)}"
         return Finding("container engine", "missing", "neither Podman nor Docker answers", command)
     version = engine.run("version", "--format", "{{.Client.Version}}", check=False).strip()

@@ -139,6 +139,42 @@ def find_engine() -> Engine | None:
     return None
 
 
+def silent_engine() -> tuple[str, str] | None:
+    """What is wrong with an engine that is installed and does not answer, and what mends it; None when none is."""
+    said = None
+    for candidate in _candidates():
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(candidate.argv("info"), capture_output=True, timeout=30, check=False)
+            words = (done.stdout + done.stderr).decode("utf-8", "replace")  # Docker 20.10 prints its error to stdout
+            if done.returncode and said is None:
+                said = why_silent(candidate, words)
+    return said or (
+        why_silent(Engine("podman", "podman"), "") if shutil.which("podman") and os.geteuid() != 0 else None
+    )
+
+
+def why_silent(engine: Engine, words: str) -> tuple[str, str]:
+    """What an engine's refusal of `info` means to the user, and the command that mends it."""
+    text = words.lower()
+    if engine.kind == "podman" and (engine.prefix or not text):
+        return (
+            "Podman is installed, but rootless, as this user has it, it cannot hold nodes, and sudo wants a password",
+            "sudo -v, then the same command again; or run it as root",
+        )
+    if "permission denied" in text and not engine.prefix:
+        return (
+            "Docker is installed, but this user may not use its socket",
+            "sudo usermod --append --groups docker $USER, then log in again; or run it as root",
+        )
+    if "cannot connect" in text or "is the docker daemon running" in text:
+        return "Docker is installed, but its daemon does not run", "sudo systemctl start docker"
+    short = " ".join(words.split())[-200:]
+    return (
+        f"{engine.kind.capitalize()} is installed but does not answer: {short}",
+        f"See what `{engine.kind} info` says.",
+    )
+
+
 def _candidates() -> Iterator[Engine]:
     root = os.geteuid() == 0
     wanted = os.environ.get("CKA_KUBELET_ENGINE", "")

@@ -6,7 +6,7 @@ import subprocess
 
 from cka_kubelet.errors import EngineError, EnvironmentError_
 from cka_kubelet.providers.base import Progress
-from cka_kubelet.providers.engine import Engine, find_engine
+from cka_kubelet.providers.engine import Engine, find_engine, silent_engine
 
 # podman itself; runc because crun refuses hybrid cgroups; mmdebstrap and the keyring build the base image without a
 # registry; netavark, aardvark-dns, iptables (Debian 12) and nftables (Debian 13) are Podman's networks.
@@ -57,11 +57,8 @@ def ensure_engine(progress: Progress) -> Engine:
     """The machine's engine, installed first where there is none. Raises EngineError."""
     engine = find_engine()
     if engine is None:
-        if shutil.which("podman") or shutil.which("docker"):
-            raise EngineError(
-                "the container engine is installed but does not answer to this user",
-                "Is it running? Try `sudo podman info` or `docker info`; run as root or join the docker group.",
-            )
+        if trouble := silent_engine():
+            raise EngineError(*trouble)
         apt_install(PACKAGES, progress)
         engine = find_engine()
     if engine is None:

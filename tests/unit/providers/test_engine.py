@@ -12,7 +12,7 @@ from cka_kubelet.errors import EnvironmentError_, UsageError
 from cka_kubelet.providers import doctor
 from cka_kubelet.providers.base_image import DEFAULT_MIRROR, content_hash, mirror, registry_answers, registry_of
 from cka_kubelet.providers.container import choose_subnet
-from cka_kubelet.providers.engine import Engine, cgroup_mode, ulimits
+from cka_kubelet.providers.engine import Engine, cgroup_mode, ulimits, why_silent
 from cka_kubelet.providers.readiness import all_ready
 from cka_kubelet.providers.ssh import Host, fingerprint, parse_host
 
@@ -58,6 +58,25 @@ def test_the_chosen_runtime_goes_where_each_engine_wants_it() -> None:
     docker = Engine("docker", "docker", runtime="runc")
     assert docker.argv("run") == ["docker", "run"]
     assert docker.node_options("v2")[-2:] == ["--runtime", "runc"]
+
+
+DOCKER_DOWN = "ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+DOCKER_REFUSES = "ERROR: Got permission denied while trying to connect to the Docker daemon socket"
+
+
+@pytest.mark.parametrize(
+    ("engine", "stderr", "what", "mend"),
+    [
+        (Engine("docker", "docker"), DOCKER_DOWN, "daemon does not run", "systemctl start docker"),
+        (Engine("docker", "docker"), DOCKER_REFUSES, "may not use its socket", "usermod"),
+        (Engine("podman", "podman", ("sudo", "-n")), "sudo: a password is required", "rootless", "sudo -v"),
+        (Engine("podman", "podman"), "Error: no such device", "no such device", "podman info"),
+    ],
+)
+def test_an_engine_that_does_not_answer_is_explained(engine: Engine, stderr: str, what: str, mend: str) -> None:
+    said, advice = why_silent(engine, stderr)
+    assert what in said
+    assert mend in advice
 
 
 def test_base_image_follows_the_key() -> None:
