@@ -84,7 +84,7 @@ _HANDSHAKE = {
     "SSL/TLS_ALERT_BAD_CERTIFICATE": "remote error: tls: bad certificate",
     "SSL/TLS_ALERT_CERTIFICATE_UNKNOWN": "remote error: tls: unknown certificate",
     "TLSV1_ALERT_UNKNOWN_CA": "remote error: tls: unknown certificate authority",
-    "UNSUPPORTED_PROTOCOL": "tls: client offered only unsupported versions: []",
+    "UNSUPPORTED_PROTOCOL": "tls: client offered only unsupported versions: [303 302 301]",
 }
 
 

@@ -143,15 +143,22 @@ class NodeKeeper:
         klog.error(f"{_FILE}:461", "Unable to update node status", err="update node status exceeds retry count")
 
     async def _try_update(self, attempt: int) -> None:
-        original = self._lister() if attempt == 0 else None
-        if original is None:
-            try:
-                original = await self._heartbeat.get(f"/api/v1/nodes/{self._name}")
-            except _APIError as error:
-                raise _UpdateError(f"error getting node {quote(self._name)}: {error}") from error
+        original = await self._original(attempt)
         node, is_changed = await self._updated(original)
         if is_changed or self._clock.monotonic() - self._last_report >= self._report_every:
             await self._patch(original, node)
+
+    async def _original(self, attempt: int) -> Object:
+        """The Node to start from: first the cached one, then what the API server has."""
+        if attempt == 0:
+            cached = self._lister()
+            if cached is None:
+                raise _UpdateError(f"error getting node {quote(self._name)}: node {quote(self._name)} not found")
+            return cached
+        try:
+            return await self._heartbeat.get(f"/api/v1/nodes/{self._name}")
+        except _APIError as error:
+            raise _UpdateError(f"error getting node {quote(self._name)}: {error}") from error
 
     async def _updated(self, original: Object) -> tuple[Object, bool]:
         """The node with a fresh status, and whether that is worth a patch."""
