@@ -271,7 +271,7 @@ class Starter:
             )
             with contextlib.suppress(RpcError):
                 await self._killer.container(pod, target, "FailedPostStartHook", ips=ips)
-            raise StartError("PostStartHookError", str(error)) from None
+            raise StartError("PostStartHookError", error.message) from None
 
 
 def _absolute(path: str) -> str:

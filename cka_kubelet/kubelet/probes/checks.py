@@ -17,10 +17,11 @@ class ProbeError(Exception):
 
 
 class Outcome(NamedTuple):
-    """`ok`, and what the prober saw."""
+    """`ok`, and what the prober saw. `answered`: it was HTTP's answer that was not good enough."""
 
     ok: bool
     output: str
+    answered: bool = False
 
 
 async def run(
@@ -55,8 +56,10 @@ async def command(argv: list[str], container_id: str, timeout: float, cri: CRICl
     return Outcome(reply.exit_code == 0, text)
 
 
-async def http(spec: dict[str, Any], container: dict[str, Any], pod_ip: str, timeout: float) -> Outcome:
-    """Any status from 200 to 399 is success. The server's certificate is not verified."""
+async def http(
+    spec: dict[str, Any], container: dict[str, Any], pod_ip: str, timeout: float, purpose: str = "probe"
+) -> Outcome:
+    """Any status from 200 to 399 is success. The server's certificate is not verified; `purpose` names the client."""
     scheme = (spec.get("scheme") or "HTTP").lower()
     host = spec.get("host") or pod_ip
     port = port_number(spec.get("port"), container)
@@ -66,7 +69,7 @@ async def http(spec: dict[str, Any], container: dict[str, Any], pod_ip: str, tim
     if "accept" not in names:
         headers.append(("Accept", "*/*"))
     client = HTTPClient(
-        f"{scheme}://{shown}:{port}", _unverified() if scheme == "https" else None, user_agent="kube-probe/1.36"
+        f"{scheme}://{shown}:{port}", _unverified() if scheme == "https" else None, user_agent=f"kube-{purpose}/1.36"
     )
     path = spec.get("path") or "/"
     try:
@@ -79,7 +82,7 @@ async def http(spec: dict[str, Any], container: dict[str, Any], pod_ip: str, tim
         client.close_idle()
     if 200 <= reply.status < 400:
         return Outcome(True, reply.body[:OUTPUT_LIMIT].decode("utf-8", "replace"))
-    return Outcome(False, f"HTTP probe failed with statuscode: {reply.status}")
+    return Outcome(False, f"HTTP probe failed with statuscode: {reply.status}", answered=True)
 
 
 def _unverified() -> ssl.SSLContext:
