@@ -36,6 +36,7 @@ from cka_kubelet.kubelet.probes.manager import ProbeManager
 from cka_kubelet.kubelet.volumes.claims import Claims
 from cka_kubelet.kubelet.volumes.manager import VolumeManager
 from cka_kubelet.kubelet.volumes.payloads import Payloads
+from cka_kubelet.kubelet.volumes.registration import PluginRegistry
 from cka_kubelet.kubelet.volumes.setup import Plugins
 from cka_kubelet.kubelet.volumes.sources import ObjectSource
 from cka_kubelet.kubelet.volumes.teardown import TearDown
@@ -71,8 +72,9 @@ class PodManager:
         )
         self._source = ObjectSource(deps.api)
         payloads = Payloads(self._source, self.host_ips, self._allocatable_text)
-        down = TearDown(settings.root_dir)
-        plugins = Plugins(settings, payloads, deps.node_getter)
+        self._registry = PluginRegistry(settings.root_dir, settings.node_name, deps.api, deps.registered, self._source)
+        down = TearDown(settings.root_dir, self._registry.csi)
+        plugins = Plugins(settings, payloads, deps.node_getter, self._registry.csi)
         self.volumes = VolumeManager(self.events, Claims(deps.api), plugins, down)
         self.images = ImageManager(deps.image_cri, self.events, self.now, settings.serialize_image_pulls)
         hooks = Hooks(cri)
@@ -119,6 +121,7 @@ class PodManager:
         self._spawn(self.statuses.run, "status")
         self._spawn(self._rotator.run, "logrotate")
         self._spawn(self._sync_loop, "syncloop")
+        self._spawn(self._registry.run, "plugins")
         for name, run in self.sources.loops():
             self._spawn(run, name)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cka_kubelet.kube import nodeselector
 from cka_kubelet.kube.gofmt import path_error
@@ -26,10 +26,17 @@ class SetUpError(Exception):
         self.step = step
 
 
-class Plugins:
-    """What the kubelet can do with a volume, for all types but CSI."""
+class CSISetUp(Protocol):
+    """Volumes of CSI drivers."""
 
-    def __init__(self, settings: Settings, payloads: Payloads, node: NodeGetter) -> None:
+    async def set_up(self, pod: objects.Pod, spec: Spec, folder: Path) -> str: ...
+
+
+class Plugins:
+    """What the kubelet can do with a volume. `csi` gives the part for CSI drivers, when it is first needed."""
+
+    def __init__(self, settings: Settings, payloads: Payloads, node: NodeGetter, csi: Callable[[], CSISetUp]) -> None:
+        self._csi = csi
         self._settings = settings
         self._payloads = payloads
         self._node = node
@@ -63,6 +70,8 @@ class Plugins:
             return self._local(pod, spec)
         if spec.kind == "nfs":
             return await self._nfs(pod, spec)
+        if spec.kind == "csi":
+            return await self._csi().set_up(pod, spec, self.directory(objects.uid(pod), spec))
         raise SetUpError("no volume plugin matched name", NEW_MOUNTER)
 
     def _check_affinity(self, spec: Spec) -> None:

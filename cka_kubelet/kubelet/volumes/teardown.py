@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
+from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import errno_text, path_error
 from cka_kubelet.kube.gofmt import quote as q
@@ -15,16 +18,35 @@ _OWN = frozenset(f"kubernetes.io~{name}" for name in ("empty-dir", "configmap", 
 """Directories whose files belong to the pod and go with it. All others only show files of somebody else."""
 
 
+class CSITearDown(Protocol):
+    """Volumes of CSI drivers."""
+
+    async def tear_down(self, folder: Path) -> None: ...
+
+
 class TearDown:
     """Works on what is on the disk, so that it also serves pods that an earlier kubelet ran."""
 
-    def __init__(self, root_dir: str) -> None:
+    def __init__(self, root_dir: str, csi: Callable[[], CSITearDown]) -> None:
+        self._csi = csi
         self._pods = Path(root_dir) / "pods"
 
     async def volumes(self, uid: str) -> None:
         """Unmount a stopped pod's volumes and remove the pod's own files. What cannot be unmounted stays."""
         for folder in _folders(self._pods / uid / "volumes"):
-            await asyncio.to_thread(_take_down, folder)
+            if folder.parent.name == "kubernetes.io~csi":
+                await self._driver(uid, folder)
+            else:
+                await asyncio.to_thread(_take_down, folder)
+
+    async def _driver(self, uid: str, folder: Path) -> None:
+        """Let the volume's driver take it away; an orphan's is tried again by the next housekeeping."""
+        try:
+            await self._csi().tear_down(folder)
+        except (RpcError, LookupError, OSError, ValueError) as error:
+            text = f"UnmountVolume.TearDown failed for volume {q(folder.name)} pod {q(uid)} (UID: {q(uid)})"
+            why = f"kubernetes.io/csi: Unmounter.TearDownAt failed: {error}"
+            klog.raw("E", "nestedpendingoperations.go:348", f"{text} : {why}")
 
     async def orphan(self, uid: str) -> list[str]:
         """Remove the directory of a pod that no source, worker or container knows. Its errors, in upstream's words."""

@@ -1,0 +1,1 @@
+"""A CSI driver for tests."""
