@@ -9,7 +9,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from cka_kubelet.controlplane import bootstrap
+from cka_kubelet.controlplane import bootstrap, kubeadmconfig
 from cka_kubelet.controlplane.admission import Admission
 from cka_kubelet.controlplane.authn import MASTER, Authenticator
 from cka_kubelet.controlplane.authz import Authorizer
@@ -68,7 +68,9 @@ async def run(options: Options) -> None:
     address = options.advertise_address or _own_address()
     services = ipaddress.ip_network(options.service_cluster_ip_range)
     bootstrap.populate(registry, address, options.secure_port, str(next(services.hosts())))
-    bootstrap.populate_kubeadm(registry, options.cluster_cidr, options.service_cluster_ip_range)
+    server_url = f"https://{address}:{options.secure_port}"
+    cidrs = (options.cluster_cidr, options.service_cluster_ip_range)
+    kubeadmconfig.populate(registry, server_url, Path(options.client_ca_file), *cidrs)
     api = APIServer(resources, KubeletProxy(registry, _kubelet_tls(options)), f"{address}:{options.secure_port}")
     tls = tlsserver.server_context(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file)
     server = await httpserver.serve(api.handle, options.bind_address, options.secure_port, tls)

@@ -101,53 +101,25 @@ _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 
 
-_CLUSTER_CONFIGURATION = """\
-apiServer: {{}}
-apiVersion: kubeadm.k8s.io/v1beta4
-caCertificateValidityPeriod: 87600h0m0s
-certificateValidityPeriod: 8760h0m0s
-certificatesDir: /etc/kubernetes/pki
-clusterName: kubernetes
-controllerManager: {{}}
-dns: {{}}
-encryptionAlgorithm: RSA-2048
-imageRepository: registry.k8s.io
-kind: ClusterConfiguration
-kubernetesVersion: v1.36.2
-networking:
-  dnsDomain: cluster.local
-  podSubnet: {pods}
-  serviceSubnet: {services}
-proxy: {{}}
-scheduler: {{}}
-"""
-
-
-def populate_kubeadm(registry: Registry, pods: str, services: str) -> None:
-    """The ConfigMap in which `kubeadm init` keeps how the cluster was made."""
-    data = {"ClusterConfiguration": _CLUSTER_CONFIGURATION.format(pods=pods, services=services)}
-    _ensure(registry, kind("configmaps"), "kube-system", {"metadata": {"name": "kubeadm-config"}, "data": data})
-
-
 def populate(registry: Registry, address: str, port: int, service_address: str) -> None:
     """Create what is missing; what exists is left alone, except the API's own endpoints."""
     for name in _NAMESPACES:
-        _ensure(registry, kind("namespaces"), "", {"metadata": {"name": name}})
+        ensure(registry, kind("namespaces"), "", {"metadata": {"name": name}})
     for name, value in _PRIORITIES.items():
         obj = {"metadata": {"name": name}, "value": value, "preemptionPolicy": "PreemptLowerPriority"}
-        _ensure(registry, kind("priorityclasses.scheduling.k8s.io"), "", obj)
+        ensure(registry, kind("priorityclasses.scheduling.k8s.io"), "", obj)
     for name, rules in _ROLES.items():
         obj = {"metadata": {"name": name, "labels": _LABELS}, "rules": rules}
-        _ensure(registry, kind(f"clusterroles.{_RBAC}"), "", obj)
+        ensure(registry, kind(f"clusterroles.{_RBAC}"), "", obj)
     for name, (role, groups) in _BINDINGS.items():
         subjects = [{"kind": "Group", "apiGroup": _RBAC, "name": group} for group in groups]
         reference = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role}
         obj = {"metadata": {"name": name, "labels": _LABELS}, "roleRef": reference, "subjects": subjects}
-        _ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
+        ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
     kubelet_api = {"kind": "User", "apiGroup": _RBAC, "name": "kube-apiserver-kubelet-client"}
     reference = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "system:kubelet-api-admin"}
     obj = {"metadata": {"name": "kube-apiserver-kubelet-api-admin"}, "roleRef": reference, "subjects": [kubelet_api]}
-    _ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
+    ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
     _own_service(registry, address, port, service_address)
 
 
@@ -156,17 +128,18 @@ def _own_service(registry: Registry, address: str, port: int, service_address: s
     ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]
     spec = {"type": "ClusterIP", "clusterIP": service_address, "ports": ports}
     service = {"metadata": {"name": "kubernetes", "labels": labels}, "spec": spec}
-    _ensure(registry, kind("services"), "default", service)
+    ensure(registry, kind("services"), "default", service)
     subset = {"addresses": [{"ip": address}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}
     endpoints = {"metadata": {"name": "kubernetes"}, "subsets": [subset]}
     found = registry.store.get("endpoints", "default", "kubernetes")
     if found is None:
-        _ensure(registry, kind("endpoints"), "default", endpoints)
+        ensure(registry, kind("endpoints"), "default", endpoints)
     elif found.get("subsets") != [subset]:
         registry.update(kind("endpoints"), "default", "kubernetes", lambda old: {**old, "subsets": [subset]}, MASTER)
 
 
-def _ensure(registry: Registry, which: Kind, namespace: str, obj: Object) -> None:
+def ensure(registry: Registry, which: Kind, namespace: str, obj: Object) -> None:
+    """Create an object unless it is there."""
     try:
         registry.create(which, namespace, obj, MASTER)
     except StatusError as error:

@@ -18,11 +18,21 @@ TIMEOUT = 10.0
 class API:
     """Raises Failure: with the server's own message when it answered, else with why it did not."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, config: RESTConfig) -> None:
+        self.config = config
+
+    @classmethod
+    def of_file(cls, path: Path) -> "API":
+        """With a kubeconfig's server and credentials. Raises Failure."""
         try:
-            self.config: RESTConfig = kubeconfig.load(str(path)).resolve()
+            return cls(kubeconfig.load(str(path)).resolve())
         except (KubeconfigError, OSError) as error:
             raise Failure(f"failed to load admin kubeconfig: {error}") from error
+
+    @classmethod
+    def of_token(cls, server: str, token: str, ca: bytes) -> "API":
+        """With a bearer token; without a token anonymously; without a CA whoever answers is believed."""
+        return cls(RESTConfig(f"https://{server}", "", ca, "", b"", "", b"", token, "", not ca, "", ""))
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """The answer's object."""
@@ -49,6 +59,8 @@ def _context(config: RESTConfig) -> ssl.SSLContext:
     data = config.ca_data.decode() if config.ca_data else None
     try:
         context = ssl.create_default_context(cafile=config.ca_file or None, cadata=data)
+        if config.insecure:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if config.cert_file:
             context.load_cert_chain(config.cert_file, config.key_file or None)
         elif config.cert_data:

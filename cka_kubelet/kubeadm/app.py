@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cka_kubelet.kube.gofmt import parse_duration
-from cka_kubelet.kubeadm import certs, tokens, x509
+from cka_kubelet.kubeadm import certs, join, reset, tokens, x509
 from cka_kubelet.kubeadm.api import API
 from cka_kubelet.kubeadm.errors import Failure
 from cka_kubelet.kubeadm.flags import parse
@@ -23,6 +23,9 @@ This one runs on a lab's nodes and knows these commands:
   kubeadm certs check-expiration            when the certificates below /etc/kubernetes end
   kubeadm certs renew NAME|all              renew one of them, or all
   kubeadm certs certificate-key             print a new certificate key
+  kubeadm join ADDRESS:PORT --token T --discovery-token-ca-cert-hash H
+                                            make this machine a worker of that cluster
+  kubeadm reset [-f]                        undo what join did to this machine
   kubeadm kubeconfig user --client-name N   print a kubeconfig for a user (--org, --validity-period, --token)
   kubeadm token create|list|delete|generate bootstrap tokens (create --print-join-command)
   kubeadm version [-o short]
@@ -78,7 +81,7 @@ def _announce_configuration(prefix: str, flags: dict[str, str]) -> None:
     if flags["config"]:
         return
     try:
-        api = API(Path(flags["kubeconfig"]))
+        api = API.of_file(Path(flags["kubeconfig"]))
     except Failure:
         return
     print(f'[{prefix}] Reading configuration from the "kubeadm-config" ConfigMap in namespace "kube-system"...')
@@ -116,7 +119,7 @@ def _kubeconfig_user(words: list[str]) -> None:
         raise Failure(
             f"couldn't load CA certificate from {store.pki}: open {store.pki}/ca.crt: no such file or directory"
         )
-    server = API(Path(flags["kubeconfig"])).config.server
+    server = API.of_file(Path(flags["kubeconfig"])).config.server
     credentials: x509.Pair | str = flags["token"]
     if not credentials:
         if store.externally_managed("ca"):
@@ -134,7 +137,7 @@ def _token_create(words: list[str]) -> None:
     token = arguments[0] if arguments else tokens.generate()
     usages, groups = (flags[name].split(",") for name in ("usages", "groups"))
     secret = tokens.secret_of(token, _seconds(flags["ttl"], "ttl"), time.time(), usages, groups, flags["description"])
-    api = API(Path(flags["kubeconfig"]))
+    api = API.of_file(Path(flags["kubeconfig"]))
     api.call("POST", tokens.SECRETS, secret)
     if flags["print-join-command"] != "true":
         print(token)
@@ -146,7 +149,7 @@ def _token_create(words: list[str]) -> None:
 
 def _token_list(words: list[str]) -> None:
     _, flags = parse(words, {**_COMMON, "output": "text", "o": "text"})
-    items = API(Path(flags["kubeconfig"])).call("GET", tokens.SECRETS).get("items") or []
+    items = API.of_file(Path(flags["kubeconfig"])).call("GET", tokens.SECRETS).get("items") or []
     print(tokens.table(items, time.time()), end="")
 
 
@@ -157,7 +160,7 @@ def _token_delete(words: list[str]) -> None:
     for text in names:
         token_id, secret = tokens.secret_name(text)
         try:
-            API(Path(flags["kubeconfig"])).call("DELETE", f"{tokens.SECRETS}/{secret}")
+            API.of_file(Path(flags["kubeconfig"])).call("DELETE", f"{tokens.SECRETS}/{secret}")
         except Failure as error:
             raise Failure(f'failed to delete bootstrap token "{token_id}": {error}') from error
         print(f'bootstrap token "{token_id}" deleted')
@@ -166,6 +169,35 @@ def _token_delete(words: list[str]) -> None:
 def _token_generate(words: list[str]) -> None:
     parse(words, _COMMON)
     print(tokens.generate())
+
+
+def _join(words: list[str]) -> None:
+    known = {"token": "", "discovery-token": "", "discovery-token-ca-cert-hash": "", "node-name": "", "cri-socket": "",
+             "discovery-token-unsafe-skip-ca-verification": "false", "ignore-preflight-errors": ""}  # fmt: skip
+    arguments, flags = parse(words, {**_COMMON, **known})
+    if not arguments:
+        raise Failure('discovery: Invalid value: "": bootstrapToken or file must be set')
+    join.join(
+        join.Request(
+            arguments[0],
+            flags["token"] or flags["discovery-token"],
+            flags["discovery-token-ca-cert-hash"],
+            flags["discovery-token-unsafe-skip-ca-verification"] == "true",
+            flags["ignore-preflight-errors"],
+        ),
+        print,
+    )
+
+
+def _reset(words: list[str]) -> None:
+    known = {"force": "false", "f": "false", "cri-socket": "", "cert-dir": "", "ignore-preflight-errors": ""}
+    _, flags = parse(words, {**_COMMON, **known})
+    if "true" not in (flags["force"], flags["f"]):
+        print(reset.WARNING)
+        print("[reset] Are you sure you want to proceed? [y/N]: ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Failure("won't proceed; the user didn't answer (Y|y) in order to continue")
+    reset.reset(print)
 
 
 def _version(words: list[str]) -> None:
@@ -193,5 +225,7 @@ _COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "token list": _token_list,
     "token delete": _token_delete,
     "token generate": _token_generate,
+    "join": _join,
+    "reset": _reset,
     "version": _version,
 }

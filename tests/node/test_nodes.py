@@ -125,3 +125,19 @@ def test_nothing_is_left_after_destroy(provider: ContainerProvider, cluster: Con
     assert engine.labelled("container", identity.installation_id()) == []
     assert engine.labelled("network", identity.installation_id()) == []
     assert not mounted & set(engine.run("volume", "ls", "--quiet").split())
+
+
+def test_a_reset_node_joins_again(cluster: ContainerCluster) -> None:
+    """kubeadm's words on both sides: a token, a pinned CA, TLS bootstrap, an approved request."""
+    control, node = cluster.shell("controlplane"), cluster.shell("node01")
+    command = control.run(["kubeadm", "token", "create", "--print-join-command"]).text.split()
+    refused = node.run(command, check=False)
+    assert refused.returncode == 1
+    assert "[ERROR FileAvailable--etc-kubernetes-kubelet.conf]" in refused.stderr.decode()
+    node.run(["kubeadm", "reset", "--force"], timeout=60)
+    assert not node.run(["test", "-e", "/etc/kubernetes/kubelet.conf"], check=False).ok
+    assert "This node has joined the cluster:" in node.run(command, timeout=120).text
+    control.run(["kubectl", "wait", "--for=condition=Ready", "node/node01", "--timeout=60s"], timeout=70)
+    requests = control.run(["kubectl", "get", "csr"]).text
+    assert f"system:bootstrap:{command[4][:6]}" in requests
+    assert "Approved,Issued" in requests

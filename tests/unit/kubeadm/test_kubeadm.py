@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cka_kubelet.kubeadm import certs, tokens, x509
+from cka_kubelet.kube.kubeconfig import load
+from cka_kubelet.kubeadm import certs, join, reset, tokens, x509
 from cka_kubelet.kubeadm.app import main
 from cka_kubelet.kubeadm.errors import Failure
 from cka_kubelet.kubeadm.flags import parse
@@ -154,3 +155,46 @@ def test_flags_may_stand_anywhere() -> None:
     )
     with pytest.raises(Failure, match="flag needs an argument: --ttl"):
         parse(["--ttl"], known)
+
+
+def cluster_info(pki: dict[str, bytes]) -> dict[str, object]:
+    text = kubeconfig("", "https://172.30.1.2:6443", pki["ca.crt"], "", "")
+    return {"data": {"kubeconfig": text}}
+
+
+@pytest.mark.parametrize("pin", ["right", "wrong", "none"])
+def test_the_cluster_is_believed_for_its_pinned_ca_alone(
+    pin: str, pki: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join.API, "call", lambda self, method, path, body=None: cluster_info(pki))
+    right = x509.public_key_hash(pki["ca.crt"])
+    given = {"right": right, "wrong": f"sha256:{'0' * 64}", "none": ""}[pin]
+    request = join.Request("172.30.1.2:6443", "abcdef.0123456789abcdef", given, False, "")
+    if pin == "right":
+        assert join.discover(request) == pki["ca.crt"]
+        return
+    with pytest.raises(Failure, match="are pinned" if pin == "wrong" else "without caCertHashes can be unsafe"):
+        join.discover(request)
+
+
+def test_the_bootstrap_kubeconfig_carries_the_token(pki: dict[str, bytes], tmp_path: Path) -> None:
+    request = join.Request("172.30.1.2:6443", "abcdef.0123456789abcdef", "", True, "")
+    path = tmp_path / "bootstrap-kubelet.conf"
+    path.write_text(join.bootstrap_kubeconfig(request, pki["ca.crt"]))
+    config = load(str(path)).resolve()
+    assert (config.server, config.token, config.ca_data) == (
+        "https://172.30.1.2:6443",
+        "abcdef.0123456789abcdef",
+        pki["ca.crt"],
+    )
+
+
+def test_the_deepest_mounts_go_first() -> None:
+    table = (
+        "proc /proc proc rw 0 0\n"
+        "tmpfs /var/lib/kubelet/pods/1/volumes/a\\040b tmpfs rw 0 0\n"
+        "tmpfs /var/lib/kubelet/pods/1 tmpfs rw 0 0\n"
+        "tmpfs /var/lib/kubelet-not-mine tmpfs rw 0 0\n"
+    )
+    found = reset.mounts_below(Path("/var/lib/kubelet"), table)
+    assert found == ["/var/lib/kubelet/pods/1/volumes/a b", "/var/lib/kubelet/pods/1"]
