@@ -73,12 +73,17 @@ class Reflector:
         self._back_off = BackOff()
         self.items: dict[str, Object] = {}
         self.synced = asyncio.Event()
+        self.attempted = asyncio.Event()
+        """Set when the first list has ended, well or not."""
 
     async def run(self) -> None:
         """List and watch until cancelled."""
         while True:
             try:
-                await self._list()
+                try:
+                    await self._list()
+                finally:
+                    self.attempted.set()
                 await self._watch()
             except (StatusError, TransportError) as error:
                 self._complain(error)

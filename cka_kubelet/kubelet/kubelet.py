@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _RUNTIME_PERIOD = 5.0
 _MIRROR_PERIOD = 0.1
 _HEAD_START = 0.5
-"""Seconds for the first list of the Node before the loops that would complain of its absence begin."""
+"""Seconds for the answer to the first list of the Node before the loops that would complain of its absence begin."""
 _NODE_SECONDS = 0.1
 _EVICTION_WAIT = 30.0
 _CGROUP_V1 = (
@@ -56,6 +56,7 @@ class Kubelet:
         self._credentials = credentials
         self._tasks: list[asyncio.Task[None]] = []
         self._runtime_lock = asyncio.Lock()
+        self._node_listed = asyncio.Event()
         self._modules_started = False
         self._sync_node: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self._readiness: tuple[bool, bool] | None = None
@@ -99,6 +100,7 @@ class Kubelet:
         deps, api = self._deps, self._deps.api
         if api is None:
             deps.node_synced.set()
+            self._node_listed.set()
             return
         name = deps.node_name
         services = Reflector(api, "/api/v1/services", "*v1.Service", fieldSelector="spec.clusterIP!=None")
@@ -112,6 +114,7 @@ class Kubelet:
         deps.services = lambda: list(services.items.values())
         deps.services_synced = services.synced.is_set
         deps.runtime_classes = lambda: list(classes.items.values())
+        self._node_listed = nodes.attempted
         self._reflectors = [nodes, services, classes, drivers]
         for reflector in self._reflectors:
             self._spawn(reflector.run())
@@ -130,10 +133,10 @@ class Kubelet:
         task.add_done_callback(self._ended)
 
     async def _once_known(self, work: Coroutine[Any, Any, None]) -> None:
-        """`work` that asks for the Node from its first moment on: upstream's informer has listed it by then."""
+        """`work` that asks for the Node from its first moment on: upstream's informer has been answered by then."""
         try:
             async with asyncio.timeout(_HEAD_START):
-                await self._deps.node_synced.wait()
+                await self._node_listed.wait()
         except TimeoutError:
             pass
         except asyncio.CancelledError:
@@ -211,9 +214,11 @@ class Kubelet:
             lambda: api.get(f"/api/v1/nodes/{deps.node_name}"), api.http.close_idle,
         )  # fmt: skip
         self._spawn(deps.recorder.run())
-        self._spawn(keeper.run())
         self._sync_node = keeper.sync
-        self._spawn(self._once_known(keeper.fast_until_ready()))
+        self._spawn(
+            self._once_known(keeper.fast_until_ready())
+        )  # looks first, as upstream's: keeper.run() may hold it up
+        self._spawn(self._once_known(keeper.run()))
         self._spawn(self._follow_registration(keeper))
         self._spawn(lease.run())
         self._spawn(self._once_known(self._await_node_for_mirrors()))

@@ -41,12 +41,12 @@ def parse(data: bytes, path: str, node_name: str) -> objects.Pod:
 def from_body(body: Any, path: str, node_name: str, source: str = "file") -> objects.Pod:
     """The static pod that a decoded manifest describes; `source` is file or http. Raises ManifestError."""
     _check_kind(body)
+    if not (body.get("metadata") or {}).get("name"):
+        raise ManifestError("invalid pod: name is needed for the pod")
     pod = default(body, path, node_name, source)
     errors = validate(pod)
     if errors:
-        raise ManifestError(
-            "invalid pod: [" + " ".join(errors) + "]" if len(errors) > 1 else f"invalid pod: {errors[0]}"
-        )
+        raise ManifestError(f"invalid pod: [{' '.join(errors)}]")
     return pod
 
 
