@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from cka_kubelet.kubelet.pods import objects, resources
+from cka_kubelet.kubelet.pods import objects, resources, sysctls
 
 Node = dict[str, Any]
 
@@ -32,6 +32,12 @@ def admit(
         text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
         return Rejection("NodeAffinity", text)
     return rejection
+
+
+def refused_sysctls(pod: objects.Pod, unsafe: list[str]) -> Rejection | None:
+    """None when the node lets the pod set its sysctls; else for critical pods too."""
+    problem = sysctls.forbidden(pod, unsafe)
+    return Rejection("SysctlForbidden", f"forbidden sysctl: {problem}") if problem else None
 
 
 def critical(pod: objects.Pod) -> bool:

@@ -219,6 +219,7 @@ class PodManager:
         if not over and not objects.deleted(pod):
             active = [w.pod for w in self.workers.values() if not w.terminating]
             no = admission.SHUTDOWN if self._deps.shutting_down() else None
+            no = no or admission.refused_sysctls(pod, self._deps.config.get("allowedUnsafeSysctls") or [])
             no = no or admission.admit(pod, active, self.node(), self._allocatable(), self._deps.pressure())
             if no is not None:
                 self.events.pod(pod, WARNING, no.reason, no.message)

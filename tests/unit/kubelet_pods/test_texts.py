@@ -1,5 +1,7 @@
 """Messages, byte for byte, and the small pure parts."""
 
+from typing import Any
+
 import pytest
 
 from cka_kubelet.kubelet.pods import admission, cgroups, dns, env, gc, hosts, manifest, objects, reference, resources
@@ -194,3 +196,25 @@ def test_conditions_lose_their_reason_explicitly() -> None:
     base = {"conditions": [{"type": "Ready", "status": "False", "reason": "x"}, {"type": "Other", "status": "True"}]}
     wanted = {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Other", "status": "True"}]}
     assert difference(base, wanted) == {"conditions": [{"type": "Ready", "status": "True", "reason": None}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "unsafe", "expected"),
+    [
+        ("kernel.shm_rmid_forced", {}, [], None),
+        ("net/ipv4/tcp_rmem", {}, [], None),
+        ("kernel.msgmax", {}, [], 'forbidden sysctl: "kernel.msgmax" not allowlisted'),
+        ("kernel.msgmax", {}, ["kernel.msg*"], None),
+        ("kernel.msgmax", {}, ["kernel.shm*"], 'forbidden sysctl: "kernel.msgmax" not allowlisted'),
+        ("net.ipv4.tcp_syncookies", {"hostNetwork": True}, [],
+         'forbidden sysctl: "net.ipv4.tcp_syncookies" not allowed with host net enabled'),
+        ("kernel.shm_rmid_forced", {"hostIPC": True}, [],
+         'forbidden sysctl: "kernel.shm_rmid_forced" not allowed with host ipc enabled'),
+    ],
+)  # fmt: skip
+def test_sysctls(name: str, spec: dict[str, Any], unsafe: list[str], expected: str | None) -> None:
+    one = pod()
+    one["spec"] |= {"securityContext": {"sysctls": [{"name": name, "value": "1"}]}, **spec}
+    rejection = admission.refused_sysctls(one, unsafe)
+    assert (rejection.message if rejection else None) == expected
+    assert rejection is None or rejection.reason == "SysctlForbidden"
