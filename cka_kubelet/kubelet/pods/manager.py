@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import join_errors
@@ -25,7 +25,7 @@ from cka_kubelet.kubelet.pods.pleg import PLEG
 from cka_kubelet.kubelet.pods.runtime import PodRuntime
 from cka_kubelet.kubelet.pods.runtime_reader import RuntimeReader
 from cka_kubelet.kubelet.pods.sandboxes import Sandboxes
-from cka_kubelet.kubelet.pods.settings import Settings, memory_capacity, settings_from
+from cka_kubelet.kubelet.pods.settings import Settings, make_roots, memory_capacity, settings_from
 from cka_kubelet.kubelet.pods.sources import PodSources
 from cka_kubelet.kubelet.pods.starter import Starter
 from cka_kubelet.kubelet.pods.status_manager import StatusManager
@@ -40,6 +40,9 @@ from cka_kubelet.kubelet.volumes.registration import PluginRegistry
 from cka_kubelet.kubelet.volumes.setup import Plugins
 from cka_kubelet.kubelet.volumes.sources import ObjectSource
 from cka_kubelet.kubelet.volumes.teardown import TearDown
+
+if TYPE_CHECKING:
+    from cka_kubelet.kubelet.pods.cpus import Keeper
 
 HOUSEKEEPING = 2.0
 _SKIP_FIRST, _SKIP_MOST = 0.1, 5.0
@@ -79,12 +82,14 @@ class PodManager:
         self.images = ImageManager(deps.image_cri, self.events, self.now, settings.serialize_image_pulls)
         hooks = Hooks(cri)
         self.killer = Killer(cri, hooks, self.events)
+        self.cpus = self._cpu_manager()
         sandboxes = Sandboxes(cri, settings, self.events, self.cgroups.parent, deps.runtime_classes)
         surround = Surrounder(
             self._source, deps.services, deps.services_synced, self.host_ips, self._allocatable_text,
             self.volumes.mounted, deps.node_getter,
         )  # fmt: skip
         starter = Starter(cri, settings, self.events, self.images, hooks, self.killer, surround, deps.cgroup_version)
+        starter.cpuset = self.cpus.affinity if self.cpus else None
         self.runtime = PodRuntime(
             cri, self.events, sandboxes, starter, self.killer,
             self.probes.failed, self._started, self.now, settings.max_restart_period,
@@ -108,15 +113,25 @@ class PodManager:
             worker.wake()
         self._tick.set()
 
+    def _cpu_manager(self) -> "Keeper | None":
+        config = self._deps.config
+        if config.get("cpuManagerPolicy") != "static":
+            return None
+        from cka_kubelet.kubelet.pods.cpus import manager  # few nodes have one
+
+        return manager(config, self.settings.root_dir, self._deps.cri, self.pleg.cache)
+
     async def start(self) -> None:
         """Begin to run pods; returns at once."""
+        if self.cpus:
+            self._spawn(self.cpus.run, "cpumanager")
         allocatable = self._allocatable()
         try:
             memory = memory_capacity()
             self.cgroups.start(memory, allocatable.get("cpu", 0))
         except CgroupError as error:
             klog.error("container_manager_linux.go:595", "Failed to create kubepods cgroup", err=error)
-        self._make_roots()
+        make_roots(self.settings)
         self._spawn(self.pleg.run, "pleg")
         self._spawn(self.statuses.run, "status")
         self._spawn(self._rotator.run, "logrotate")
@@ -124,16 +139,6 @@ class PodManager:
         self._spawn(self._registry.run, "plugins")
         for name, run in self.sources.loops():
             self._spawn(run, name)
-
-    def _make_roots(self) -> None:
-        settings = self.settings
-        for folder, mode in (
-            (f"{settings.root_dir}/pods", 0o750),
-            (settings.logs_root, 0o755),
-            (settings.container_links, 0o755),
-        ):
-            with contextlib.suppress(OSError):
-                Path(folder).mkdir(mode=mode, parents=True, exist_ok=True)
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         self._tasks.append(asyncio.create_task(self._keep_running(work), name=name))
@@ -221,6 +226,7 @@ class PodManager:
             no = admission.SHUTDOWN if self._deps.shutting_down() else None
             no = no or admission.refused_sysctls(pod, self._deps.config.get("allowedUnsafeSysctls") or [])
             no = no or admission.admit(pod, active, self.node(), self._allocatable(), self._deps.pressure())
+            no = no or (self.cpus.admit(pod) if self.cpus else None)
             if no is not None:
                 self.events.pod(pod, WARNING, no.reason, no.message)
                 if uid in self.pleg.cache:  # it ran before this kubelet was started: stop what is left of it
@@ -242,7 +248,7 @@ class PodManager:
     def grant(self, pod: objects.Pod) -> resize.Granted:
         """The pod with the resources that it may have beside the others."""
         others = [w.pod for u, w in self.workers.items() if not w.terminating and u != objects.uid(pod)]
-        return resize.grant(pod, others, self._allocatable())
+        return resize.grant(pod, others, self._allocatable(), exclusive_cpus=self.cpus is not None)
 
     def expected(self) -> set[str]:
         """uids of all pods that some source or worker still answers for."""
@@ -262,6 +268,8 @@ class PodManager:
     def worker_finished(self, worker: PodWorker) -> None:
         """Nothing of the pod runs any more."""
         self.statuses.nudge(worker.uid)
+        if self.cpus:
+            self.cpus.forget(worker.uid)
         for other in self.workers.values():
             if other.resize_pending:  # perhaps it fits now
                 other.wake()

@@ -25,11 +25,19 @@ class Granted(NamedTuple):
     pending: tuple[str, str] | None
 
 
-def grant(pod: objects.Pod, others: list[objects.Pod], allocatable: dict[str, int]) -> Granted:
-    """Grant the spec's resources when they fit, else what was granted before. `others`: the node's other pods."""
+def grant(
+    pod: objects.Pod, others: list[objects.Pod], allocatable: dict[str, int], *, exclusive_cpus: bool = False
+) -> Granted:
+    """Grant the spec's resources when they fit, else what was granted before.
+
+    `others`: the node's other pods; `exclusive_cpus`: Guaranteed pods have CPUs of their own (static policy).
+    """
     old = before(pod)
     if old is None:
         return Granted(pod, None)
+    if exclusive_cpus and objects.qos_class(pod) == "Guaranteed":
+        text = "Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy"
+        return Granted(old, ("Infeasible", text))
     wanted = resources.pod_requests(pod)
     for resource in ("cpu", "memory"):
         capacity = allocatable.get(resource)

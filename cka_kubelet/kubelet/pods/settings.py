@@ -1,5 +1,6 @@
 """What the pod half takes from the kubelet's configuration, gathered once."""
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,3 +73,14 @@ def settings_from(deps: Dependencies) -> Settings:
         log_max_files=int(config.at("containerLogMaxFiles") or 5),
         memory_capacity=memory_capacity(),
     )
+
+
+def make_roots(settings: Settings) -> None:
+    """The directories that all pods share. What cannot be made fails again, and is told, with the first pod."""
+    for folder, mode in (
+        (f"{settings.root_dir}/pods", 0o750),
+        (settings.logs_root, 0o755),
+        (settings.container_links, 0o755),
+    ):
+        with contextlib.suppress(OSError):
+            Path(folder).mkdir(mode=mode, parents=True, exist_ok=True)

@@ -64,6 +64,7 @@ class Starter:
         self._hooks = hooks
         self._killer = killer
         self._surround = surround
+        self.cpuset: Callable[[str, str], str] | None = None
         self._v2 = cgroup_version == 2
         self.swap_accounting = self._v2 or Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
 
@@ -89,6 +90,8 @@ class Starter:
         restarts = found.attempt + 1 if found else self._restarts_from_logs(pod, container)
         config = await self._config(pod, container, restarts, image, ips)
         self._share_processes(pod, container, status, config)
+        if self.cpuset is not None:
+            config.linux.resources.cpuset_cpus = self.cpuset(objects.uid(pod), container["name"])
         try:
             container_id = await self._cri.create_container(sandbox_id, config, sandbox)
         except RpcError as error:
