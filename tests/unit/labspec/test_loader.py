@@ -59,10 +59,10 @@ def test_a_mistake_has_a_place(kind: str, tmp_path: Path) -> None:
     text, message = MISTAKES[kind]
     path = tmp_path / "notready-1.yaml"
     path.write_text(text)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(LabFileError) as caught:
         load(path)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert caught.value.exit_code == 2
     assert re.search(message, caught.value.message), caught.value.message
     for line in caught.value.message.splitlines():
