@@ -23,9 +23,9 @@ _SNAPSHOT = f"tar -C / -cf /root/fidelity.tar {_KEPT} {_KEPT_FILES}"
 _UNDO = f"""
 systemctl stop kubelet squat 2>/dev/null || true
 rm -rf /var/lib/kubelet/cpu_manager_state /var/lib/kubelet/memory_manager_state
-{{ find {_KEPT} -mindepth 1 -type f,l; ls {_KEPT_FILES} 2>/dev/null; }} | sort > /run/fidelity.now
-tar -tf /root/fidelity.tar | sed 's#^#/#' | sort > /run/fidelity.then
-comm -23 /run/fidelity.now /run/fidelity.then | xargs -r rm -f
+{{ find {_KEPT} -mindepth 1; ls {_KEPT_FILES} 2>/dev/null; }} | sort > /run/fidelity.now
+tar -tf /root/fidelity.tar | sed 's#^#/#; s#/$##' | sort > /run/fidelity.then
+comm -23 /run/fidelity.now /run/fidelity.then | xargs -r rm -rf
 cp -a /etc/containerd/config.toml /run/fidelity.toml 2>/dev/null || true
 ls /etc/cni/net.d > /run/fidelity.cni; cat /etc/cni/net.d/* >> /run/fidelity.cni 2>/dev/null || true
 tar -C / -xf /root/fidelity.tar

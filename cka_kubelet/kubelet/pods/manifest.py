@@ -8,6 +8,7 @@ from cka_kubelet.kube import goyaml
 from cka_kubelet.kube.gofmt import quote as q
 from cka_kubelet.kube.gofmt import to_json
 from cka_kubelet.kubelet.pods import objects
+from cka_kubelet.kubelet.pods.apireferences import api_reference
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
@@ -47,6 +48,8 @@ def from_body(body: Any, path: str, node_name: str, source: str = "file") -> obj
     errors = validate(pod)
     if errors:
         raise ManifestError(f"invalid pod: [{' '.join(errors)}]")
+    if referred := api_reference(pod["spec"]):
+        raise ManifestError(f"static pods may not reference {referred}")
     return pod
 
 

@@ -1,5 +1,6 @@
 """Messages, byte for byte, and the small pure parts."""
 
+import json
 from typing import Any
 
 import pytest
@@ -73,10 +74,43 @@ def test_manifest_errors() -> None:
 
 
 def test_an_invalid_static_pod_names_the_field() -> None:
-    with pytest.raises(manifest.ManifestError, match=r'spec\.containers\[0\]\.name: Invalid value: "A_b": a lowercase'):
+    with pytest.raises(
+        manifest.ManifestError, match=r'^invalid pod: \[spec\.containers\[0\]\.name: Invalid value: "A_b"'
+    ):
         manifest.parse(
             b"apiVersion: v1\nkind: Pod\nmetadata: {name: w}\nspec: {containers: [{name: A_b, image: i}]}", "f", "n"
         )
+
+
+@pytest.mark.parametrize(
+    ("spec", "resource"),
+    [
+        ({}, ""),
+        ({"volumes": [{"name": "v", "hostPath": {"path": "/x"}}, {"name": "e", "emptyDir": {}}]}, ""),
+        ({"serviceAccountName": "a"}, "serviceaccounts"),
+        ({"imagePullSecrets": [{"name": "s"}]}, "secrets"),
+        ({"volumes": [{"name": "v", "configMap": {"name": "c"}}]}, "configmaps"),
+        ({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}, "persistentvolumeclaims"),
+        (
+            {"volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]},
+            "serviceaccounts (via projected volumes)",
+        ),
+    ],
+)
+def test_a_static_pod_may_not_refer_to_api_objects(spec: dict[str, object], resource: str) -> None:
+    body = {"containers": [{"name": "c", "image": "i"}], **spec}
+    data = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "w"}, "spec": body}).encode()
+    if not resource:
+        assert manifest.parse(data, "f", "n")["metadata"]["name"] == "w-n"
+        return
+    with pytest.raises(manifest.ManifestError) as caught:
+        manifest.parse(data, "f", "n")
+    assert str(caught.value) == f"static pods may not reference {resource}"
+
+
+def test_a_static_pod_needs_a_name() -> None:
+    with pytest.raises(manifest.ManifestError, match=r"^invalid pod: name is needed for the pod$"):
+        manifest.parse(b"apiVersion: v1\nkind: Pod\nspec: {containers: [{name: c, image: i}]}", "f", "n")
 
 
 def test_static_pods_are_named_after_the_node_and_hashed() -> None:
