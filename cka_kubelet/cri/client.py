@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -31,7 +31,7 @@ class CRIClient:
     `timeout`: seconds a call may take (the kubelet's runtimeRequestTimeout). `log` (the module `klog` fits) gets the
     lines upstream writes for failed calls and failed dials; `channel` is the number in the latter (upstream's runtime
     service has 1, its image service 4). Raises ValueError for an endpoint that is no unix socket. Every method raises
-    RpcError.
+    RpcError. `observe(method, seconds, failed)` is told of every unary call's end.
     """
 
     def __init__(self, endpoint: str, timeout: float = 120.0, *, log: Logger | None = None, channel: int = 1) -> None:
@@ -40,6 +40,7 @@ class CRIClient:
         self._log = log
         self._channel = Channel(socket_path(endpoint), log, channel)
         self._reported: dict[str, tuple[str, float]] = {}
+        self.observe: Callable[[str, float, bool], None] = lambda _method, _seconds, _failed: None
 
     async def call(self, method: str, request: Message, *, timeout: float | None = None, quiet: bool = False) -> Any:
         """One unary call by its CRI name; the answer is the RPC's response message.
@@ -48,12 +49,17 @@ class CRIClient:
         """
         path, response = _METHODS[method]
         seconds = self.timeout if timeout is None else timeout
+        began, failed = time.monotonic(), True
         try:
-            return await self._unary(path, request, response, None if math.isinf(seconds) else seconds)
+            answer = await self._unary(path, request, response, None if math.isinf(seconds) else seconds)
+            failed = False
         except RpcError as e:
             if not quiet:
                 self._report(method, request, e)
             raise
+        finally:
+            self.observe(method, time.monotonic() - began, failed)
+        return answer
 
     async def _unary(self, path: str, request: Message, response: type[Message], seconds: float | None) -> Message:
         connection = stream = None

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from cka_kubelet.clock import Clock
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import quote
-from cka_kubelet.kubelet import evictionrank, system
+from cka_kubelet.kubelet import evictionrank, observed, system
 from cka_kubelet.kubelet.evictionrank import Observation, Pod, Usage
 from cka_kubelet.kubelet.reserved import SIGNALS, Threshold
 
@@ -192,6 +192,7 @@ class EvictionManager:
             usage = usages.get(pod["metadata"].get("uid", ""))
             text = evictionrank.message(resource, pod, usage, threshold, signals[threshold.signal])
             if await self._try(pod, text, self._grace(pod, threshold)):
+                observed.evictions.add(threshold.signal)
                 return True
         klog.info("eviction_manager.go:441", "Eviction manager: unable to evict any pods from the node")
         return False

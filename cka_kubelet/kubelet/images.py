@@ -9,7 +9,7 @@ from cka_kubelet.clock import Clock
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
-from cka_kubelet.kubelet import system
+from cka_kubelet.kubelet import observed, system
 from cka_kubelet.kubelet.eviction import StatsError
 
 _REFRESH = 30.0
@@ -154,6 +154,7 @@ class ImageManager:
             except RpcError:
                 continue
             freed += image.size
+            observed.images_collected.add("space")
         return freed
 
 

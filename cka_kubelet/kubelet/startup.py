@@ -10,7 +10,7 @@ from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import errno_text, path_error, quote
-from cka_kubelet.kubelet import watchdog
+from cka_kubelet.kubelet import observed, watchdog
 from cka_kubelet.kubelet.certfiles import authority_problem, pair_problem
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.flags import ParsedFlags
@@ -143,6 +143,7 @@ async def connect_runtime(config: KubeletConfiguration) -> tuple[CRIClient, CRIC
         await images.validate("image")
     except (RpcError, ValueError) as error:
         raise fail(error) from error
+    runtime.observe = images.observe = observed.runtime_call
     return runtime, images
 
 

@@ -91,6 +91,11 @@ class Cgroups:
         """What the runtime is told as the pod's cgroup parent."""
         return self._name(pod_path(pod)) if self._enabled else ""
 
+    @property
+    def top(self) -> str:
+        """The name of the cgroup that holds all pods'."""
+        return self._name(("kubepods",))
+
     def _name(self, elements: tuple[str, ...]) -> str:
         return systemd_name(elements) if self._systemd else "/" + "/".join(elements)
 

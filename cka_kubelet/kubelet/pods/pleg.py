@@ -10,6 +10,7 @@ from typing import Any
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import format_duration
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import verbose
 from cka_kubelet.kubelet.pods.runtime_reader import RuntimeReader, States, states_of
@@ -35,7 +36,6 @@ class PLEG:
         self._nudge = asyncio.Event()
         self.last_ok = True
         self.cache: dict[str, rs.PodStatus] = {}
-        self.relist_seconds: list[float] = [0.0, 0.0]
 
     def healthy(self) -> str | None:
         """None, or what is wrong (RuntimeState's health check "PLEG")."""
@@ -79,6 +79,8 @@ class PLEG:
             klog.error("generic.go:254", "GenericPLEG: Unable to retrieve pods", err=error)
             return False
         self.last_ok = True
+        if self._last_relist is not None:
+            observed.relist_interval.add(began - self._last_relist)
         self._last_relist = began
         by_pod: dict[str, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
         for sandbox in sandboxes:
@@ -86,8 +88,7 @@ class PLEG:
         for container in containers:
             by_pod[container.labels[rs.L_UID]][1].append(container)
         await self._compare(by_pod)
-        self.relist_seconds[0] += self._monotonic() - began
-        self.relist_seconds[1] += 1
+        observed.relist_seconds.add(self._monotonic() - began)
         return True
 
     async def _compare(self, by_pod: dict[str, tuple[list[Any], list[Any]]]) -> None:

@@ -8,6 +8,7 @@ from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import format_duration, join_errors
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import actions, objects, resize, resources
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.backoff import Backoff
@@ -173,20 +174,23 @@ class PodRuntime:
         ips: list[str],
     ) -> SyncError | None:
         key = (objects.uid(pod), container["name"])
+        path = objects.field_path(pod, container)
+        kind = {"spec.i": "init container", "spec.e": "ephemeral container"}.get(path[:6], "container")
         try:
             self._check_crash(pod, container, status)
             await self._starter.start(pod, container, status, sandbox_id, config, ips)
         except StartError as error:
             self.start_results[key] = error
+            if error.reason not in ("CrashLoopBackOff", "ImagePullBackOff"):
+                observed.started_containers_errors.add(kind.replace(" ", "_"), error.reason)
             if error.reason not in _QUIET:
-                path = objects.field_path(pod, container)
-                kind = {"spec.i": "init container", "spec.e": "ephemeral container"}.get(path[:6], "container")
                 klog.unhandled(
                     "kuberuntime_manager.go:1664",
                     f"{kind} {container['name']} start failed in pod {objects.described(pod)}: {error}",
                 )
             return SyncError("StartContainer", container["name"], error.reason, error.message, error.retry_at)
         self.start_results[key] = None
+        observed.started_containers.add(kind.replace(" ", "_"))
         return None
 
     def _check_crash(self, pod: objects.Pod, container: objects.Container, status: rs.PodStatus) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import join_errors
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import mirror, objects, resize, verbose
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import status as api_status
@@ -51,6 +52,8 @@ class PodWorker:
         self._resizing = False
         self._resize_error = ""
         self._granted = self.pod is pod  # else once all pods that came with it are known, which claim resources too
+        self._fresh = True
+        self._born = time.monotonic()
         self.task = asyncio.create_task(self._run(), name=f"pod-{objects.key(pod)}")
 
     def update(self, pod: objects.Pod) -> None:
@@ -110,6 +113,7 @@ class PodWorker:
 
     async def _guard(self, work: Any) -> float:
         """Run one step; log what it raises as upstream's workers do. The seconds until the next look."""
+        began = time.monotonic()
         try:
             return float(await work)
         except _NetworkNotReady as error:
@@ -121,6 +125,9 @@ class PodWorker:
         except Exception as error:  # a defect of ours must not leave the pod without its worker
             klog.unhandled("runtime.go:290", f"panic: {type(error).__name__}: {error}")
             text, delay = f"{type(error).__name__}: {error}", BACK_OFF
+        finally:
+            observed.worker_seconds.add(time.monotonic() - began, "create" if self._fresh else "sync")
+            self._fresh = False
         klog.error(
             "pod_workers.go:1324", "Error syncing pod, skipping", err=text, pod=objects.key(self.pod), podUID=self.uid
         )
@@ -193,6 +200,8 @@ class PodWorker:
         verbose.step("SyncPod enter", pod)
         runtime = self._runtime_status()
         status = self._generate(runtime)
+        if status["phase"] == "Running" and (m.statuses.get(self.uid) or {}).get("phase") == "Pending":
+            observed.pod_start_seconds.add(time.monotonic() - self._born)
         if self._past_deadline(status):
             text = "Pod was active on the node longer than the specified deadline"
             m.events.pod(pod, NORMAL, "DeadlineExceeded", text)

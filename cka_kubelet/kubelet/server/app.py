@@ -12,6 +12,7 @@ from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import errno_text
 from cka_kubelet.kube.gofmt import quote as q
 from cka_kubelet.kube.httpserver import BodyTooLargeError, Hijack, Request, Response, Server, serve
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.dependencies import Dependencies
 from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.pods import runtime_status as rs
@@ -55,7 +56,7 @@ class KubeletServer:
         self._pods = pods
         self._auth = Auth(deps.config, deps.api, deps.node_name)
         self._summary = Summary(deps.cri, deps.node_name, deps.root_dir, pods.pleg.cache.values)
-        self._metrics = Metrics(pods, self._summary, deps.node_name)
+        self._metrics = Metrics(pods, self._summary, deps.node_name, deps.cgroup_version)
         self._servers: list[Server] = []
         self._debug = deps.config.at("enableDebuggingHandlers") is not False
         # What each answers to: () is any method, as of a plain handler of the Go mux.
@@ -123,8 +124,15 @@ class KubeletServer:
         if not routes.known(request.path):
             return text(404, NOT_FOUND)
         word = request.path.split("/")[1]
-        counted = (request.method, word)
-        self._metrics.requests[counted] = self._metrics.requests.get(counted, 0) + 1
+        began = time.monotonic()
+        try:
+            return await self._answer(request, word)
+        finally:
+            labels = routes.metric_labels(request.method, request.path)
+            observed.http_requests.add(*labels)
+            observed.http_seconds.add(time.monotonic() - began, *labels)
+
+    async def _answer(self, request: Request, word: str) -> Answer:
         refusal = await self._refuse(request)
         if refusal is not None:
             return refusal

@@ -1,61 +1,29 @@
 """Prometheus text for /metrics, /metrics/resource, /metrics/cadvisor, /metrics/probes and /metrics/slis."""
 
+import asyncio
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from cka_kubelet.cri.errors import RpcError
+from cka_kubelet.kube.exposition import Sample, family
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import objects
-from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.manager import PodManager
 from cka_kubelet.kubelet.server.stats import Summary, cpu_nanoseconds, memory
 
-Labels = Mapping[str, str]
-
-
-class Sample(NamedTuple):
-    """One value; `at` in milliseconds, or None."""
-
-    labels: Labels
-    value: float
-    at: int | None = None
-    suffix: str = ""
-
-
-def family(name: str, kind: str, help_text: str, samples: Iterable[Sample]) -> str:
-    """One metric family in the text format; "" without samples."""
-    lines = []
-    for sample in samples:
-        labels = ",".join(f'{k}="{_escape(v)}"' for k, v in sorted(sample.labels.items()))
-        stamp = f" {sample.at}" if sample.at is not None else ""
-        lines.append(
-            f"{name}{sample.suffix}{{{labels}}} {_number(sample.value)}{stamp}"
-            if labels
-            else f"{name}{sample.suffix} {_number(sample.value)}{stamp}"
-        )
-    if not lines:
-        return ""
-    return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n" + "\n".join(lines) + "\n"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e21 else repr(float(value))
+_SERVICES = ("/system.slice/kubelet.service", "/system.slice/containerd.service")
 
 
 class Metrics:
     """Renders what is known. Every figure is measured; families that cannot be measured here are absent."""
 
-    def __init__(self, pods: PodManager, summary: Summary, node_name: str) -> None:
+    def __init__(self, pods: PodManager, summary: Summary, node_name: str, cgroup_version: int) -> None:
         self._pods = pods
         self._summary = summary
         self._node = node_name
-        self.requests: dict[tuple[str, str], int] = {}
+        self._cgroups = cgroup_version
         self._born = time.time()
 
     def kubelet(self) -> str:
@@ -66,8 +34,6 @@ class Metrics:
             for container in status.containers:
                 states[container.state] = states.get(container.state, 0) + 1
         running = sum(1 for s in statuses if any(b.ready for b in s.sandboxes))
-        total, count = self._pods.pleg.relist_seconds
-        relist = [Sample({}, total, suffix="_sum"), Sample({}, count, suffix="_count")]
         last = self._pods.pleg.last_seen()
         families = [
             family(
@@ -79,13 +45,13 @@ class Metrics:
             family(
                 "kubelet_running_pods",
                 "gauge",
-                "[STABLE] Number of pods that have a running pod sandbox",
+                "[ALPHA] Number of pods that have a running pod sandbox",
                 [Sample({}, running)],
             ),
             family(
                 "kubelet_running_containers",
                 "gauge",
-                "[STABLE] Number of containers currently running",
+                "[ALPHA] Number of containers currently running",
                 [Sample({"container_state": k}, v) for k, v in sorted(states.items())],
             ),
             family(
@@ -96,29 +62,50 @@ class Metrics:
                 self._desired(),
             ),
             family(
-                "kubelet_pleg_relist_duration_seconds",
-                "summary",
-                "[STABLE] Duration in seconds for relisting pods in PLEG.",
-                relist,
-            ),
-            family(
                 "kubelet_pleg_last_seen_seconds",
                 "gauge",
-                "[STABLE] Timestamp in seconds when PLEG was last seen active.",
+                "[ALPHA] Timestamp in seconds when PLEG was last seen active.",
                 [Sample({}, last)] if last else [],
             ),
             family(
-                "kubelet_http_requests_total",
-                "counter",
-                "[ALPHA] Number of the http requests received since the server started",
-                [
-                    Sample({"method": m, "path": p, "server_type": "readwrite"}, n)
-                    for (m, p), n in sorted(self.requests.items())
-                ],
+                "kubelet_working_pods",
+                "gauge",
+                "[ALPHA] Number of pods the kubelet is actually running, broken down by lifecycle phase, whether the "
+                "pod is desired, orphaned, or runtime only (also orphaned), and whether the pod is static. An orphaned "
+                "pod has been removed from local configuration or force deleted in the API and consumes resources that "
+                "are not otherwise visible.",
+                self._working(),
             ),
+            family(
+                "kubelet_mirror_pods",
+                "gauge",
+                "[ALPHA] The number of mirror pods the kubelet will try to create (one per admitted static pod)",
+                [Sample({}, sum(1 for w in self._pods.workers.values() if objects.is_static(w.pod)))],
+            ),
+            family(
+                "kubelet_managed_ephemeral_containers",
+                "gauge",
+                "[ALPHA] Current number of ephemeral containers in pods managed by this kubelet.",
+                [Sample({}, sum(len(objects.ephemeral_containers(w.pod)) for w in self._pods.workers.values()))],
+            ),
+            family(
+                "kubelet_cgroup_version", "gauge", "[ALPHA] cgroup version on the hosts.", [Sample({}, self._cgroups)]
+            ),
+            observed.render(),
             self._process(),
         ]
         return "".join(families)
+
+    def _working(self) -> list[Sample]:
+        counts: Counter[tuple[str, str]] = Counter()
+        for worker in self._pods.workers.values():
+            phase = "terminated" if worker.finished else "terminating" if worker.terminating else "sync"
+            counts[phase, "true" if objects.is_static(worker.pod) else ""] += 1
+        wanted = [(phase, static) for phase in ("sync", "terminating", "terminated") for static in ("", "true")]
+        return [
+            Sample({"lifecycle": phase, "config": "desired", "static": static}, counts[phase, static])
+            for phase, static in wanted
+        ]
 
     def _desired(self) -> list[Sample]:
         static = sum(1 for w in self._pods.workers.values() if objects.is_static(w.pod))
@@ -228,22 +215,20 @@ class Metrics:
         )
 
     async def cadvisor(self) -> str:
-        """/metrics/cadvisor: containers' CPU and memory under cAdvisor's names."""
-        try:
-            items = await self._summary.containers()
-        except RpcError:
-            items = []
-        cpu, mem = [], []
-        for item in items:
-            if not item.cpu.timestamp:  # listed, but not running
-                continue
-            labels = _cadvisor_labels(item)
-            at = item.cpu.timestamp // 10**6
-            cpu.append(Sample({**labels, "cpu": "total"}, item.cpu.usage_core_nano_seconds.value / 1e9, at))
-            mem.append(Sample(labels, item.memory.working_set_bytes.value, at))
-        return family(
-            "container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed in seconds.", cpu
-        ) + family("container_memory_working_set_bytes", "gauge", "Current working set in bytes.", mem)
+        """/metrics/cadvisor: the cgroups of the machine, of pods and of containers."""
+        from cka_kubelet.kubelet.server import cadvisor  # only a monitored node needs these two
+        from cka_kubelet.kubelet.server.cgroupstats import CgroupReader
+
+        reader = CgroupReader(self._cgroups)
+        statuses = list(self._pods.pleg.cache.values())
+        top = self._pods.cgroups.top
+        filesystems = await self._summary.filesystems()
+
+        def page() -> str:
+            shown = cadvisor.groups(reader, statuses, top, _SERVICES)
+            return cadvisor.render(reader, shown, filesystems)
+
+        return await asyncio.to_thread(page)
 
     def probes(self) -> str:
         """/metrics/probes: how often probes ran, and how it went."""
@@ -271,15 +256,3 @@ def _node_usage() -> tuple[float, float]:
     """(CPU seconds, working set in bytes) of the whole node."""
     cpu = cpu_nanoseconds(Path("/proc/stat").read_text()) / 1e9
     return cpu, float(memory(Path("/proc/meminfo").read_text())["workingSetBytes"])
-
-
-def _cadvisor_labels(item: Any) -> dict[str, str]:
-    labels = item.attributes.labels
-    return {
-        "container": labels.get(rs.L_CONTAINER, ""),
-        "id": item.attributes.id,
-        "image": item.attributes.metadata.name,
-        "name": item.attributes.id,
-        "namespace": labels.get(rs.L_NAMESPACE, ""),
-        "pod": labels.get(rs.L_POD, ""),
-    }

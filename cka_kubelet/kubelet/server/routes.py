@@ -53,3 +53,11 @@ def subresources(path: str) -> tuple[str, ...]:
         if path == prefix or path.startswith(prefix + "/"):
             return allowed
     return ("proxy",)
+
+
+def metric_labels(method: str, path: str) -> tuple[str, str, str, str]:
+    """long_running, method, path and server_type of the request metrics; the path is cut so that it names no pod."""
+    parts = [part for part in path.split("/") if part] or [""]
+    shown = "/".join(parts[:2]) if parts[0] == "metrics" else parts[0]
+    long_running = parts[0] in ("exec", "attach", "portForward", "debug")
+    return str(long_running).lower(), method, shown, "readwrite"

@@ -1,6 +1,7 @@
 """/stats/summary: real figures of the node from /proc and cgroups, of pods and containers from CRI."""
 
 import asyncio
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.cri.client import CRIClient
+from cka_kubelet.kubelet import system
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.status import timestamp
 
@@ -139,6 +141,20 @@ class Summary:
         image_fs = await self._image_fs()
         node = await asyncio.to_thread(self._node_stats, image_fs)
         return {"node": node, "pods": self._pod_stats(items)}
+
+    async def filesystems(self) -> dict[str, system.Filesystem]:
+        """The kubelet's and the images' file systems by device. Raises RpcError."""
+        mountpoint, _, _ = await self._image_fs()
+        mounts = [line.split() for line in system.read_text("/proc/self/mounts").splitlines()]
+        devices = {fields[1]: fields[0] for fields in mounts if len(fields) > 1}
+        found = {}
+        for path in (self._root, mountpoint):
+            point = path
+            while point not in devices and point != "/":
+                point = os.path.dirname(point) or "/"  # noqa: PTH120  # plain text work
+            with contextlib.suppress(OSError):
+                found[devices.get(point, point)] = system.filesystem(path)
+        return found
 
     async def _image_fs(self) -> tuple[str, int, int]:
         reply = await self._cri.image_fs_info()

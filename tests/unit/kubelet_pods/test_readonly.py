@@ -31,7 +31,7 @@ def test_read_only_port_shows_health_and_pods_and_nothing_that_needs_rights() ->
         pods: Any = SimpleNamespace(pods=list, pleg=SimpleNamespace(cache={}))
         deps: Any = SimpleNamespace(
             config=KubeletConfiguration(config), api=None, node_name="node01", cri=None, root_dir="/", serving=None,
-            fatal=lambda code: None,
+            fatal=lambda code: None, cgroup_version=1,
         )  # fmt: skip
         server = KubeletServer(deps, pods)
         await server.start()

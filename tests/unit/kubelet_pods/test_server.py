@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from cka_kubelet.kube import exposition
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
-from cka_kubelet.kubelet.server import containerlogs, metrics, routes, stats, varlog
+from cka_kubelet.kubelet.server import containerlogs, routes, stats, varlog
 from cka_kubelet.kubelet.server.auth import Auth, User
 
 LINES = (
@@ -145,9 +146,11 @@ def test_log_files_stay_below_var_log() -> None:
 
 
 def test_prometheus_text() -> None:
-    text = metrics.family("m", "gauge", "Help.", [metrics.Sample({"b": 'q"', "a": "x"}, 1.5, 7), metrics.Sample({}, 2)])
+    text = exposition.family(
+        "m", "gauge", "Help.", [exposition.Sample({"b": 'q"', "a": "x"}, 1.5, 7), exposition.Sample({}, 2)]
+    )
     assert text == '# HELP m Help.\n# TYPE m gauge\nm{a="x",b="q\\""} 1.5 7\nm 2\n'
-    assert metrics.family("m", "gauge", "Help.", []) == ""
+    assert exposition.family("m", "gauge", "Help.", []) == ""
 
 
 def test_node_figures() -> None:
