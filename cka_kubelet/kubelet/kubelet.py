@@ -73,7 +73,10 @@ class Kubelet:
         self._server = KubeletServer(deps, self._pods)
         self._eviction = self._eviction_manager()
         deps.pressure = self._eviction.pressure
-        self.setter = StatusSetter(deps, resources, self._images, self._eviction.pressure, self._node_event, ip_problem)
+        self.setter = StatusSetter(
+            deps, resources, self._images, self._eviction.pressure, self._node_event, ip_problem,
+            lambda: self._pods.volumes.in_use(),
+        )  # fmt: skip
 
     # Parts.
 

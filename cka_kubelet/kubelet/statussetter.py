@@ -27,6 +27,7 @@ class StatusSetter:
         pressure: Callable[[], set[str]],
         event: Callable[[str, str, str], None],
         ip_problem: str | None,
+        volumes_in_use: Callable[[], list[str]],
     ) -> None:
         self._deps = deps
         self._resources = resources
@@ -34,6 +35,7 @@ class StatusSetter:
         self._pressure = pressure
         self._event = event
         self._ip_problem = ip_problem
+        self._volumes_in_use = volumes_in_use
         self._identity = system.identity()
         self._handlers: list[Object] = []
         self._features: Object = {}
@@ -58,6 +60,9 @@ class StatusSetter:
             self.addresses = status["addresses"]
         self._set_resources(status)
         await self._set_info(status)
+        in_use = self._volumes_in_use()
+        if in_use or status.get("volumesInUse"):
+            status["volumesInUse"] = in_use
         status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": self._deps.config["port"]}}
         status["images"] = nodestatus.image_list(self._images.images, self._deps.config["nodeStatusMaxImages"])
         if self._handlers:

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from cka_kubelet.controlplane.client import Client
+from cka_kubelet.controlplane.controllers.attachments import Attachments
 from cka_kubelet.controlplane.controllers.daemonsets import DaemonSets
 from cka_kubelet.controlplane.controllers.endpoints import Endpoints
 from cka_kubelet.controlplane.controllers.garbage import GarbageCollector
@@ -36,6 +37,8 @@ _WATCHED = (
     "persistentvolumeclaims",
     "persistentvolumes",
     "storageclasses.storage.k8s.io",
+    "csidrivers.storage.k8s.io",
+    "volumeattachments.storage.k8s.io",
 )
 
 
@@ -51,7 +54,7 @@ async def run_all(client: Client, options: Options) -> None:
     """Run every controller until cancelled."""
     informers = {resource: Informer(client, kind(resource).path()) for resource in _WATCHED}
     nodes, leases, pods, namespaces, accounts, config_maps, *others = informers.values()
-    services, sets, deployments, daemons, jobs, requests, claims, volumes, classes = others
+    services, sets, deployments, daemons, jobs, requests, claims, volumes, classes, drivers, attachments = others
     ca = options.root_ca_file or options.client_ca_file
     grace, period = options.node_monitor_grace_period, options.node_monitor_period
     lifecycle = NodeLifecycle(client, nodes, leases, pods, grace=grace, period=period)
@@ -68,6 +71,11 @@ async def run_all(client: Client, options: Options) -> None:
             "persistentvolume-binder",
             PersistentVolumes(client, claims, volumes, classes, pods).sync,
             (claims, volumes, classes, pods),
+        ),
+        (
+            "persistentvolume-attach-detach",
+            Attachments(client, nodes, pods, claims, volumes, drivers, attachments).sync,
+            (nodes, pods, claims, volumes, drivers, attachments),
         ),
         (
             "namespace",

@@ -12,7 +12,7 @@ from cka_kubelet.kubelet.pods.events import WARNING, PodEvents
 from cka_kubelet.kubelet.volumes import specs
 from cka_kubelet.kubelet.volumes.claims import ClaimError, Claims
 from cka_kubelet.kubelet.volumes.complaints import plugin_lines
-from cka_kubelet.kubelet.volumes.setup import Plugins, SetUpError
+from cka_kubelet.kubelet.volumes.setup import NOT_ATTACHED, Plugins, SetUpError
 from cka_kubelet.kubelet.volumes.specs import Spec
 from cka_kubelet.kubelet.volumes.teardown import TearDown
 
@@ -28,9 +28,11 @@ class VolumeError(Exception):
     `interrupted`: only for want of time, so upstream records no event.
     """
 
-    def __init__(self, unmounted: list[str], unprocessed: list[str], why: str, *, interrupted: bool) -> None:
+    def __init__(
+        self, unmounted: list[str], unattached: list[str], unprocessed: list[str], why: str, *, interrupted: bool
+    ) -> None:
         super().__init__(
-            f"unmounted volumes=[{' '.join(unmounted)}], unattached volumes=[], "
+            f"unmounted volumes=[{' '.join(unmounted)}], unattached volumes=[{' '.join(unattached)}], "
             f"failed to process volumes=[{' '.join(unprocessed)}]: {why}"
         )
         self.interrupted = interrupted
@@ -53,10 +55,19 @@ class VolumeManager:
         self._down = down
         self._ready: dict[str, dict[str, Mounted]] = {}
         self._delays: dict[tuple[str, str], tuple[float, float]] = {}
+        self._attachable: dict[str, dict[str, str]] = {}
 
     def mounted(self, uid: str) -> dict[str, Mounted]:
         """What is set up for a pod, by the volume's name in the pod."""
         return self._ready.get(uid, {})
+
+    def in_use(self) -> list[str]:
+        """node.status.volumesInUse: attachable volumes that a pod of this node has or wants, by unique name."""
+        return sorted({unique for volumes in self._attachable.values() for unique in volumes.values()})
+
+    def _unattached(self, pod: objects.Pod) -> list[str]:
+        known = self._attachable.get(objects.uid(pod), {})
+        return sorted(name for name, unique in known.items() if not self._plugins.attached(unique))
 
     async def mount(self, pod: objects.Pod) -> None:
         """Set up every used volume, bring files made from API objects up to date. Raises VolumeError within WAIT."""
@@ -73,11 +84,13 @@ class VolumeManager:
             if not missing:
                 return
             if errors:
-                raise VolumeError(missing, sorted(errors), "; ".join(errors.values()), interrupted=False)
+                raise VolumeError(
+                    missing, self._unattached(pod), sorted(errors), "; ".join(errors.values()), interrupted=False
+                )
             retry = min(self._delays[objects.uid(pod), name][0] for name in missing)
             await asyncio.sleep(max(0.0, min(retry, deadline) - time.monotonic()))
             if retry > deadline:
-                raise VolumeError(missing, [], "context deadline exceeded", interrupted=True)
+                raise VolumeError(missing, self._unattached(pod), [], "context deadline exceeded", interrupted=True)
 
     async def _try(self, pod: objects.Pod, volume: dict[str, Any]) -> None:
         uid = objects.uid(pod)
@@ -90,7 +103,7 @@ class VolumeManager:
             return
         spec = await self._resolve(pod, volume)
         try:
-            path = await self._plugins.set_up(pod, spec)
+            path = await self._set_up(pod, spec)
         except SetUpError as error:
             delay = min(delayed[1] * 2, _MOST) if delayed else _FIRST
             self._delays[key] = (time.monotonic() + delay, delay)
@@ -98,6 +111,15 @@ class VolumeManager:
             return
         self._delays.pop(key, None)
         self._ready.setdefault(uid, {})[key[1]] = Mounted(spec, path)
+
+    async def _set_up(self, pod: objects.Pod, spec: Spec) -> str:
+        """The volume's path, once it is attached if it must be. Raises SetUpError."""
+        if await self._plugins.attachable(spec):
+            unique = spec.unique_name(objects.uid(pod))
+            self._attachable.setdefault(objects.uid(pod), {})[spec.volume] = unique
+            if not self._plugins.attached(unique):
+                raise SetUpError("", NOT_ATTACHED)
+        return await self._plugins.set_up(pod, spec)
 
     async def _resolve(self, pod: objects.Pod, volume: dict[str, Any]) -> Spec:
         try:
@@ -123,7 +145,10 @@ class VolumeManager:
         shared = unique == spec.unique_name("")
         operation = f'Operation for "{{volumeName:{unique} podName:{"" if shared else uid} nodeName:}}" failed.'
         where = f"(UniqueName: {q(unique)}) pod {q(objects.name(pod))} (UID: {q(uid)})"
-        klog.raw("E", "nestedpendingoperations.go:348", f"{operation} {retry}. Error: {problem} {where} : {error}")
+        text = f" : {error}" if error.step != NOT_ATTACHED else ""
+        klog.raw("E", "nestedpendingoperations.go:348", f"{operation} {retry}. Error: {problem} {where}{text}")
+        if error.step == NOT_ATTACHED:
+            return  # the attach/detach controller tells of it
         self._events.pod(pod, WARNING, "FailedMount", f"{problem} : {error}")
 
     async def unmount(self, uid: str) -> None:
@@ -132,6 +157,7 @@ class VolumeManager:
         for key in [k for k in self._delays if k[0] == uid]:
             del self._delays[key]
         await self._down.volumes(uid)
+        self._attachable.pop(uid, None)
 
 
 def _go_time(delay: float) -> str:

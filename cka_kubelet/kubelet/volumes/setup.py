@@ -13,6 +13,7 @@ from cka_kubelet.kubelet.volumes.payloads import Payloads
 from cka_kubelet.kubelet.volumes.specs import Spec
 
 SETUP = "MountVolume.SetUp failed"
+NOT_ATTACHED = "Volume not attached according to node status"
 NEW_MOUNTER = "MountVolume.NewMounter initialization failed"
 _MEMORY = frozenset({"secret", "projected", "downwardAPI"})
 NodeGetter = Callable[[], dict[str, Any] | None]
@@ -31,6 +32,8 @@ class CSISetUp(Protocol):
 
     async def set_up(self, pod: objects.Pod, spec: Spec, folder: Path) -> str: ...
 
+    async def attach_required(self, spec: Spec) -> bool: ...
+
 
 class Plugins:
     """What the kubelet can do with a volume. `csi` gives the part for CSI drivers, when it is first needed."""
@@ -44,6 +47,15 @@ class Plugins:
     def directory(self, uid: str, spec: Spec) -> Path:
         """`<root>/pods/UID/volumes/kubernetes.io~PLUGIN/NAME`."""
         return Path(self._settings.pod_dir(uid)) / "volumes" / spec.directory
+
+    async def attachable(self, spec: Spec) -> bool:
+        """Whether a controller attaches the volume to the node before it can be mounted. Raises SetUpError."""
+        return spec.kind == "csi" and spec.persistent is not None and await self._csi().attach_required(spec)
+
+    def attached(self, unique_name: str) -> bool:
+        """Whether the node's status says that the volume is attached."""
+        status = (self._node() or {}).get("status") or {}
+        return any(entry.get("name") == unique_name for entry in status.get("volumesAttached") or ())
 
     async def set_up(self, pod: objects.Pod, spec: Spec) -> str:
         """Make the volume; the path on the node that containers get. Raises SetUpError."""

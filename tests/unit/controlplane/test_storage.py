@@ -10,6 +10,7 @@ from cka_kubelet.controlplane import storage, storagecolumns
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import scheduling
 from cka_kubelet.controlplane.controllers import volumematching as matching
+from cka_kubelet.controlplane.controllers.attachments import Attachments
 from cka_kubelet.controlplane.controllers.informer import Informer
 from cka_kubelet.controlplane.controllers.persistentvolumes import PersistentVolumes
 from cka_kubelet.controlplane.controllers.volumebinder import VolumeBinder
@@ -19,6 +20,7 @@ from tests.unit.controlplane import api
 Object = dict[str, Any]
 CLAIMS, VOLUMES = "/api/v1/namespaces/default/persistentvolumeclaims", "/api/v1/persistentvolumes"
 CLASSES, PODS = "/apis/storage.k8s.io/v1/storageclasses", "/api/v1/namespaces/default/pods"
+DRIVERS, ATTACHMENTS = "/apis/storage.k8s.io/v1/csidrivers", "/apis/storage.k8s.io/v1/volumeattachments"
 NODE = {"metadata": {"name": "node01", "labels": {"kubernetes.io/hostname": "node01"}}}
 
 
@@ -221,3 +223,49 @@ def test_what_is_refused() -> None:
     larger, moved = claim(size="2Gi"), claim(storageClassName="other")
     assert storage.claim_problems(larger, claim()) == []
     assert storage.claim_problems(moved, claim())[0].field == "spec"
+
+
+def test_attaching_is_asked_for_and_reported() -> None:
+    async def story(world: World) -> None:
+        client, (claims, volumes, _, pods) = world.client, world.informers
+        await client.create("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
+        await client.create("/api/v1/nodes", {"metadata": {"name": "node01"}})
+        csi = {"driver": "disk.example.com", "volumeHandle": "vol-1"}
+        await client.create(VOLUMES, volume(hostPath=None, csi=csi))
+        await client.create(CLAIMS, claim())
+        used = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+        spec = {"nodeName": "node01", "containers": [{"name": "c", "image": "i"}], "volumes": [used]}
+        await client.create(PODS, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
+        await world.sync(2)
+        clock = [1_800_000_000.0]
+        nodes = Informer(client, "/api/v1/nodes")
+        drivers, asked = Informer(client, DRIVERS), Informer(client, ATTACHMENTS)
+        controller = Attachments(client, nodes, pods, claims, volumes, drivers, asked, lambda: clock[0])
+
+        async def sync() -> Object:
+            for informer, path in ((nodes, "/api/v1/nodes"), (asked, ATTACHMENTS)):
+                items = (await client.list(path))["items"]
+                informer.items = {("", i["metadata"]["name"]): i for i in items}
+            await controller.sync()
+            return await client.get("/api/v1/nodes/node01")
+
+        await sync()
+        made = (await client.list(ATTACHMENTS))["items"][0]
+        assert (made["spec"]["attacher"], made["spec"]["nodeName"]) == ("disk.example.com", "node01")
+        clock[0] += 121
+        await sync()
+        text = "timed out waiting for external-attacher of disk.example.com CSI driver to attach volume vol-1"
+        assert f'AttachVolume.Attach failed for volume "pv" : {text}' in await world.events()
+        path = f"{ATTACHMENTS}/{made['metadata']['name']}"
+        await client.patch(f"{path}/status", {"status": {"attached": True}}, "application/merge-patch+json")
+        node = await sync()
+        unique = "kubernetes.io/csi/disk.example.com^vol-1"
+        assert node["status"]["volumesAttached"] == [{"name": unique, "devicePath": ""}]
+        assert 'AttachVolume.Attach succeeded for volume "pv"' in await world.events()
+        await client.delete(f"{PODS}/p", {"gracePeriodSeconds": 0})
+        await world.look()
+        await sync()
+        assert not (await sync())["status"].get("volumesAttached")
+        assert (await client.list(ATTACHMENTS))["items"] == []
+
+    play(story)

@@ -28,6 +28,8 @@ class FakeAPI:
         self.csi_node: Object | None = None
 
     async def get(self, path: str) -> Object:
+        if "/volumeattachments/" in path:
+            return {"status": {"attached": True, "attachmentMetadata": {"device": "/dev/x"}}}
         found = self.node if "/nodes/" in path else self.csi_node if "/csinodes/" in path else None
         if found is None:
             raise StatusError(404, "NotFound", "not found")
@@ -111,6 +113,7 @@ async def test_a_driver_comes_serves_and_goes(tmp_path: Path, table: Mounts) -> 
     assert await csi.set_up(one, persistent(volumeAttributes={"a": "b"}), folder) == str(folder / "mount")
     published = dict(driver.calls)["NodePublishVolume"]
     assert (published["volume_id"], published["volume_context"], published["readonly"]) == ("vol-1", {"a": "b"}, False)
+    assert published["publish_context"] == {"device": "/dev/x"}
     assert len(table.points) == 2
     await csi.tear_down(folder)
     assert [name for name, _ in driver.calls][-2:] == ["NodeUnpublishVolume", "NodeUnstageVolume"]

@@ -47,6 +47,13 @@ class FakePlugins:
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures
         self.tried: list[str] = []
+        self.attached_volumes: set[str] = set()
+
+    async def attachable(self, spec: specs.Spec) -> bool:
+        return spec.kind == "csi"
+
+    def attached(self, unique_name: str) -> bool:
+        return unique_name in self.attached_volumes
 
     async def set_up(self, _pod: objects.Pod, spec: specs.Spec) -> str:
         self.tried.append(spec.name)
@@ -127,6 +134,20 @@ async def test_a_wait_that_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(VolumeError, match=r"context deadline exceeded$") as caught:
         await volumes.mount(pod({"name": "h", "hostPath": {"path": "/x"}}))
     assert caught.value.interrupted
+
+
+async def test_an_attachable_volume_waits_for_its_node_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volume_manager, "WAIT", 0.01)
+    found = {"claimRef": {"uid": "cu"}, "csi": {"driver": "d", "volumeHandle": "h"}}
+    plugins, events = FakePlugins(), FakeEvents()
+    volumes = made(plugins, events, FakeAPI(pv={"metadata": {"name": "pv"}, "spec": found}))
+    with pytest.raises(VolumeError, match=r"^unmounted volumes=\[data\], unattached volumes=\[data\], failed"):
+        await volumes.mount(pod(CLAIM))
+    assert (volumes.in_use(), plugins.tried, events.messages) == (["kubernetes.io/csi/d^h"], [], [])
+    plugins.attached_volumes.add("kubernetes.io/csi/d^h")
+    monkeypatch.setattr(volume_manager, "WAIT", 5)
+    await volumes.mount(pod(CLAIM))
+    assert plugins.tried == ["pv"]
 
 
 async def test_only_what_a_container_mounts_is_set_up() -> None:

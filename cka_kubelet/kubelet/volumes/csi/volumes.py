@@ -54,15 +54,21 @@ class CSI:
             raise SetUpError(f"kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: {error}") from None
         if ownership.group_of(pod) is not None and client.VOLUME_MOUNT_GROUP in can:
             capability["mount"]["volume_mount_group"] = str(ownership.group_of(pod))
+        context = await self._publish_context(name, handle) if persistent and _attaches(driver) else {}
         staging = ""
         if persistent and client.STAGE_UNSTAGE_VOLUME in can:
-            staging = await self._stage(pod, spec, socket, handle, capability)
+            staging = await self._stage(pod, spec, socket, handle, capability, context)
         target = folder / "mount"
         if not mounts.is_mount_point(target):
-            await self._publish(pod, spec, driver, socket, handle, capability, staging, target)
+            await self._publish(pod, spec, driver, socket, handle, capability, context, staging, target)
         if _owns_files(spec, driver) and client.VOLUME_MOUNT_GROUP not in can and not spec.read_only:
             ownership.give_to_group(pod, target, read_only=False, on_mismatch_allowed=True)
         return str(target)
+
+    async def attach_required(self, spec: Spec) -> bool:
+        """Whether the volume's driver has an attacher (CSIDriver.spec.attachRequired, true by default)."""
+        driver = await self._driver(str(spec.source.get("driver") or ""))
+        return _attaches(driver)
 
     async def tear_down(self, folder: Path) -> None:
         """Unpublish a pod's volume and, after its last pod, unstage it.
@@ -92,6 +98,17 @@ class CSI:
                 raise SetUpError(f"kubernetes.io/csi: {error}") from None
         return found.get("spec") or {}
 
+    async def _publish_context(self, driver: str, handle: str) -> Object:
+        """What the attacher left for the node in the VolumeAttachment. Raises SetUpError."""
+        if self._api is None:
+            return {}
+        name = "csi-" + hashlib.sha256(f"{handle}{driver}{self._node_name}".encode()).hexdigest()
+        try:
+            found = await self._api.get(f"/apis/storage.k8s.io/v1/volumeattachments/{name}")
+        except (StatusError, TransportError) as error:
+            raise SetUpError(f"kubernetes.io/csi: {error}", _MOUNT_DEVICE) from None
+        return (found.get("status") or {}).get("attachmentMetadata") or {}
+
     def _socket(self, name: str) -> str:
         try:
             return self.drivers.endpoints[name]
@@ -111,7 +128,9 @@ class CSI:
                     return True
         return False
 
-    async def _stage(self, pod: objects.Pod, spec: Spec, socket: str, handle: str, capability: Object) -> str:
+    async def _stage(
+        self, pod: objects.Pod, spec: Spec, socket: str, handle: str, capability: Object, attached: Object
+    ) -> str:
         name = str(spec.source.get("driver"))
         staging = self._staging(name, handle)
         if mounts.is_mount_point(staging):
@@ -121,6 +140,7 @@ class CSI:
         request = {
             "volume_id": handle,
             "staging_target_path": str(staging),
+            "publish_context": attached,
             "volume_capability": capability,
             "secrets": await self._secrets(pod, spec.source.get("nodeStageSecretRef"), _MOUNT_DEVICE),
             "volume_context": spec.source.get("volumeAttributes") or {},
@@ -141,6 +161,7 @@ class CSI:
         socket: str,
         handle: str,
         capability: Object,
+        attached: Object,
         staging: str,
         target: Path,
     ) -> None:
@@ -161,6 +182,7 @@ class CSI:
             "volume_id": handle,
             "staging_target_path": staging,
             "target_path": str(target),
+            "publish_context": attached,
             "volume_capability": capability,
             "readonly": spec.read_only,
             "secrets": await self._secrets(pod, spec.source.get("nodePublishSecretRef"), ""),
@@ -181,6 +203,10 @@ class CSI:
             text = f"fetching NodePublishSecretRef {namespace}/{reference.get('name')} failed: {error.args[0]}"
             raise SetUpError(text, step) if step else SetUpError(text) from None
         return {key: value.decode(errors="replace") for key, value in data.items()}
+
+
+def _attaches(driver: Object) -> bool:
+    return driver.get("attachRequired") is not False
 
 
 def _remove(mount_point: Path, folder: Path) -> None:
