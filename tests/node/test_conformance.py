@@ -74,6 +74,11 @@ PODS = (
         volumes=[{"name": "figures", "downwardAPI": {"items": LIMITS}}]),
     pod("hooked", container("c", "sleep 600", lifecycle={
         "postStart": {"exec": {"command": ["true"]}}, "preStop": {"sleep": {"seconds": 2}}})),
+    pod("leaving", container("c", "sleep 600", readinessProbe={
+        "exec": {"command": ["test", "!", "-e", "/tmp/left"]}, "periodSeconds": 1, "failureThreshold": 1},
+        lifecycle={"preStop": {"exec": {"command": ["sh", "-c", "touch /tmp/left; sleep 10"]}}})),
+    pod("gated", container("c", "sleep 600"), readinessGates=[{"conditionType": "example.org/gate"}]),
+    pod("sysctl", container("c", "sleep 600"), securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}),
     pod("generation", container("c", "sleep 600"), restartPolicy="Always", terminationGracePeriodSeconds=1),
     pod("deadline", container("c", "sleep 600"), activeDeadlineSeconds=2, terminationGracePeriodSeconds=1),
     pod("nonroot", container("c", "id -u", securityContext={"runAsNonRoot": True})),
@@ -185,3 +190,26 @@ def test_an_image_that_runs_as_root_is_not_started_as_non_root(pods: Pods) -> No
     pods.wait("nonroot", ".status.containerStatuses[0].state.waiting.reason", "CreateContainerConfigError")
     waiting = pods.get("nonroot")["status"]["containerStatuses"][0]["state"]["waiting"]
     assert waiting["message"].startswith("container has runAsNonRoot and image will run as root (pod: ")
+
+
+def test_a_pod_that_is_stopping_can_become_unready(pods: Pods) -> None:
+    pods.kubectl("wait", "pod/leaving", "--for=condition=Ready", "--timeout=60s")
+    pods.kubectl("delete", "pod", "leaving", "--wait=false")
+    pods.kubectl("wait", "pod/leaving", "--for=condition=Ready=false", "--timeout=9s")
+    assert "running" in pods.get("leaving")["status"]["containerStatuses"][0]["state"]
+
+
+def test_a_readiness_gate_is_others_to_open_and_close(pods: Pods) -> None:
+    pods.kubectl("wait", "pod/gated", "--for=condition=ContainersReady", "--timeout=60s")
+    pods.kubectl("wait", "pod/gated", "--for=condition=Ready=false", "--timeout=10s")
+    for status in ("True", "False"):
+        patch = {"status": {"conditions": [{"type": "example.org/gate", "status": status}]}}
+        pods.kubectl("patch", "pod", "gated", "--subresource=status", "--type=strategic", "-p", json.dumps(patch))
+        pods.kubectl("wait", "pod/gated", f"--for=condition=Ready={status}", "--timeout=10s")
+
+
+def test_an_unsafe_sysctl_is_refused(pods: Pods) -> None:
+    pods.wait("sysctl", ".status.reason", "SysctlForbidden")
+    assert pods.get("sysctl")["status"]["message"] == (
+        'Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted'
+    )

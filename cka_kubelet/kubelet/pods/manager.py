@@ -69,7 +69,7 @@ class PodManager:
         self._reader = RuntimeReader(cri)
         self.pleg = PLEG(self._reader, self._on_runtime_change)
         self.statuses = StatusManager(deps.api, self.sources.mirror_of, self._is_finished)
-        self.probes = ProbeManager(cri, self.events, self.statuses.get, self._wake)
+        self.probes = ProbeManager(cri, self.events, self.statuses.get, self._probed)
         self.cgroups = Cgroups(
             settings.cgroup_driver, deps.cgroup_version, settings.cgroups_per_qos, settings.pids_limit
         )
@@ -318,6 +318,11 @@ class PodManager:
         worker = self.workers.get(uid)
         if worker is not None:
             worker.wake()
+
+    def _probed(self, uid: str) -> None:
+        worker = self.workers.get(uid)
+        if worker is not None:
+            worker.probed()
 
     def _nudge(self, uid: str) -> None:
         self.statuses.nudge(uid)

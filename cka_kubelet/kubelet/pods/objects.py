@@ -66,6 +66,17 @@ def desired(pod: Pod) -> tuple[Any, ...]:
     return (pod["spec"], *(metadata.get(k) for k in keys))
 
 
+def conditions(pod: Pod) -> list[dict[str, Any]]:
+    """The conditions that the API knows."""
+    return (pod.get("status") or {}).get("conditions") or []
+
+
+def gates(pod: Pod) -> list[Any]:
+    """What the API says of the pod's readiness gates."""
+    wanted = {gate["conditionType"] for gate in pod["spec"].get("readinessGates") or []}
+    return [(c["type"], c.get("status")) for c in conditions(pod) if c["type"] in wanted] if wanted else []
+
+
 def restart_policy(pod: Pod) -> str:
     return str(pod["spec"].get("restartPolicy") or "Always")
 

@@ -10,6 +10,8 @@ from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.actions import should_restart
 
 Status = dict[str, Any]
+_SHARED = ("DisruptionTarget",)
+"""Conditions that others write too, and that ours outlives their silence."""
 
 
 @dataclass(slots=True)
@@ -17,7 +19,8 @@ class View:
     """What the status depends on besides the runtime.
 
     `ready(id)`, `started(id)` answer for probes by container id; `failure(name)` is (reason, message) of the last
-    failed start; `terminal` makes the pod final; `resize` is (type, reason, message) of conditions that hold.
+    failed start; `terminal` makes the pod final; `resize` is (type, reason, message) of conditions that hold;
+    `foreign` are the API's conditions, of which those that the kubelet does not write stay as they are.
     """
 
     now: float
@@ -28,6 +31,7 @@ class View:
     failure: Callable[[str], tuple[str, str] | None]
     terminal: bool = False
     resize: Sequence[tuple[str, str, str]] = ()
+    foreign: Sequence[Status] = ()
 
 
 def timestamp(seconds: float) -> str:
@@ -282,7 +286,8 @@ def _conditions(
     sandbox = bool(runtime.sandboxes) and runtime.sandboxes[0].ready
     networked = sandbox and (objects.host_network(pod) or bool(runtime.ips))
     ready = _containers_ready(pod, init, main, phase)
-    gated = _gates(pod, view.old) if ready[0] else None
+    foreign = {c["type"]: c for c in view.foreign}
+    gated = _gates(pod, foreign) if ready[0] else None
     wanted: list[tuple[str, bool, str, str]] = [
         ("PodReadyToStartContainers", networked, "", ""),
         ("Initialized", *_initialized(pod, init, main, phase)),
@@ -298,7 +303,8 @@ def _conditions(
     for name, why, message in view.resize:
         result.append(_condition(name, True, why, message, old.get(name), generation, view.now))
     ours = {*(w[0] for w in wanted), *resize.CONDITIONS}
-    return result + [c for c in view.old.get("conditions") or [] if c["type"] not in ours]
+    foreign = ({name: old[name] for name in _SHARED if name in old}) | foreign
+    return result + [c for name, c in foreign.items() if name not in ours]
 
 
 def _condition(
@@ -344,16 +350,15 @@ def _containers_ready(pod: objects.Pod, init: list[Status], main: list[Status], 
     return True, "", ""
 
 
-def _gates(pod: objects.Pod, old: Status) -> tuple[bool, str, str] | None:
+def _gates(pod: objects.Pod, held: dict[str, Status]) -> tuple[bool, str, str] | None:
     """What spec.readinessGates still wait for."""
-    held = {c["type"]: c.get("status") for c in old.get("conditions") or []}
     messages = []
     for gate in pod["spec"].get("readinessGates") or []:
         kind = gate["conditionType"]
         if kind not in held:
             messages.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
-        elif held[kind] != "True":
-            messages.append(f'the status of pod readiness gate "{kind}" is not "True", but {held[kind]}')
+        elif held[kind].get("status") != "True":
+            messages.append(f'the status of pod readiness gate "{kind}" is not "True", but {held[kind].get("status")}')
     return (False, "ReadinessGatesNotReady", ", ".join(messages)) if messages else None
 
 

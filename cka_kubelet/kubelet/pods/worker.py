@@ -57,8 +57,8 @@ class PodWorker:
         self.task = asyncio.create_task(self._run(), name=f"pod-{objects.key(pod)}")
 
     def update(self, pod: objects.Pod) -> None:
-        """A newer version of the pod arrived. Our own status coming back needs no sync."""
-        changed = objects.desired(pod) != objects.desired(self._spec)
+        """A newer version of the pod arrived. Our own status coming back needs no sync, a readiness gate's does."""
+        changed = objects.desired(pod) != objects.desired(self._spec) or objects.gates(pod) != objects.gates(self._spec)
         self._spec = pod
         self._grant()
         if objects.deleted(pod):
@@ -77,6 +77,12 @@ class PodWorker:
     def wake(self) -> None:
         """Something about the pod changed: sync now."""
         self._wake.set()
+
+    def probed(self) -> None:
+        """A probe's verdict changed: a pod that is being stopped shows it meanwhile, any other at its next sync."""
+        if self.terminating and not self.finished:
+            self._m.statuses.set(self.pod, self._generate(self._runtime_status()))
+        self.wake()
 
     def terminate(self, grace: int | None = None, reason: str = "", message: str = "") -> None:
         """Stop the pod; `reason` and `message` become its final status (Evicted, DeadlineExceeded)."""
@@ -153,6 +159,7 @@ class PodWorker:
             failure=self._failure,
             terminal=terminal,
             resize=self._resize_conditions(),
+            foreign=objects.conditions(self._spec),
         )
         status = api_status.generate(self.pod, runtime, view)
         if self._final:

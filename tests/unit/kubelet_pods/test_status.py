@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import status as s
 from tests.unit.kubelet_pods.test_actions import container, pod, status
@@ -152,3 +153,17 @@ def test_an_ephemeral_container_is_reported_and_nothing_waits_for_it() -> None:
     assert debug["ready"] is False
     assert condition(got, "Ready") == ("True", None)
     assert got["phase"] == "Running"
+
+
+def test_readiness_gates_hold_until_others_say_true_and_their_word_stays() -> None:
+    spec = pod()
+    spec["spec"]["readinessGates"] = [{"conditionType": "example.org/gate"}]
+    told = view()
+    assert condition(s.generate(spec, status(running()), told), "Ready") == ("False", "ReadinessGatesNotReady")
+    told.foreign = [{"type": "example.org/gate", "status": "True"}, {"type": "Ready", "status": "False"}]
+    got = s.generate(spec, status(running()), told)
+    assert condition(got, "Ready") == ("True", None)
+    assert got["conditions"][-1] == told.foreign[0]
+    told.old, told.foreign = got, [{"type": "example.org/gate", "status": "False"}]
+    assert condition(s.generate(spec, status(running()), told), "Ready") == ("False", "ReadinessGatesNotReady")
+    assert objects.gates({**spec, "status": {"conditions": told.foreign}}) == [("example.org/gate", "False")]
