@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from cka_kubelet.controlplane.kinds import KINDS, Kind
+from cka_kubelet.controlplane.kinds import KINDS, METRICS, Kind
 
 Object = dict[str, Any]
 
@@ -52,7 +52,7 @@ def api_versions(address: str) -> Object:
 
 def _groups() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for each in KINDS:
+    for each in (*KINDS, *METRICS):
         versions = found.setdefault(each.group, [])
         if each.version not in versions:
             versions.append(each.version)
@@ -116,7 +116,7 @@ def resource_list(group_name: str, version_name: str) -> Object | None:
 
 
 def _of(group_name: str, version_name: str) -> Iterable[Kind]:
-    return [each for each in KINDS if (each.group, each.version) == (group_name, version_name)]
+    return [each for each in (*KINDS, *METRICS) if (each.group, each.version) == (group_name, version_name)]
 
 
 def aggregated(*, core: bool) -> Object:

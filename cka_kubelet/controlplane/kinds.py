@@ -128,6 +128,14 @@ def _parse(line: str) -> Kind:
 
 
 KINDS: tuple[Kind, ...] = tuple(_parse(line) for line in _TABLE.strip().splitlines())
+METRICS: tuple[Kind, ...] = tuple(
+    _parse(line)._replace(verbs=("get", "list"))
+    for line in (
+        "metrics.k8s.io/v1beta1 | NodeMetrics nodes | | | |",
+        "metrics.k8s.io/v1beta1 | PodMetrics pods | N | | |",
+    )
+)
+"""Measured, not stored: served by resourcemetrics."""
 BY_PATH = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
 BY_RESOURCE = {kind.resource: kind for kind in KINDS}
 

@@ -23,6 +23,7 @@ Object = dict[str, Any]
 _HOP = {"connection", "upgrade", "keep-alive", "te", "trailer", "transfer-encoding", "content-length", "host"}
 _PRIVATE = {"authorization", "impersonate-user", "impersonate-group", "impersonate-uid"}
 _COPY = 65536
+_FETCH = 10.0
 _STREAMS = ("exec", "attach", "portforward")
 
 
@@ -48,10 +49,18 @@ class KubeletProxy:
         if not node:  # logs of a pod that no node has yet
             return Response(200, [("content-type", "text/plain")])
         if request.header("upgrade"):
-            return await self._upgrade(request, self._client(node, info), path)
-        return await self._forward(request, self._client(node, info), path, logs=info.subresource == "log")
+            return await self._upgrade(request, self._client(node), path)
+        return await self._forward(request, self._client(node), path, logs=info.subresource == "log")
 
-    def _client(self, node: str, info: RequestInfo) -> HTTPClient:
+    async def fetch(self, node: str, path: str) -> bytes:
+        """What a kubelet answers to a GET. Raises TransportError or StatusError."""
+        client = self._client(node)
+        try:
+            return (await client.request("GET", path, timeout=_FETCH)).body
+        finally:
+            client.close_idle()
+
+    def _client(self, node: str) -> HTTPClient:
         if self._tls is None:
             raise apistatus.internal("no kubelet client certificate: --kubelet-client-certificate is not set")
         found = self._registry.get(kind("nodes"), "", node)

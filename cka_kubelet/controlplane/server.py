@@ -7,10 +7,11 @@ from typing import Any
 
 from cka_kubelet.controlplane import discovery, openapi, protobuf, requestinfo, tables
 from cka_kubelet.controlplane.authz import Attributes
-from cka_kubelet.controlplane.kinds import Kind
+from cka_kubelet.controlplane.kinds import METRICS, Kind
 from cka_kubelet.controlplane.proxy import KubeletProxy
 from cka_kubelet.controlplane.registry import User
 from cka_kubelet.controlplane.requestinfo import Query, RequestInfo, first
+from cka_kubelet.controlplane.resourcemetrics import ResourceMetrics
 from cka_kubelet.controlplane.resources import Resources
 from cka_kubelet.kube import apistatus, klog
 from cka_kubelet.kube.apistatus import StatusError
@@ -39,6 +40,7 @@ class APIServer:
         self._resources = resources
         self._proxy = proxy
         self._address = address
+        self._metrics = ResourceMetrics(resources.registry, proxy.fetch)
 
     async def handle(self, request: Request) -> Response | Hijack:
         """Answer one request; every failure is a metav1.Status."""
@@ -62,6 +64,8 @@ class APIServer:
         self._resources.authorizer.check(user, info.attributes(query))
         if not info.is_resource:
             return self._plain(request)
+        if info.group == METRICS[0].group:
+            return Response(200, _JSON, _encode(await self._metrics.handle(info, query)))
         if info.kind is None:
             return Response(404, _TEXT, b"404 page not found\n")
         if info.subresource in _PROXIED.get(info.plural, ()) and info.subresource in info.kind.subresources:
