@@ -147,7 +147,11 @@ def _check_state(path: Path, policy: str, kind: str, manager: str) -> str | None
     )
     try:
         state = json.loads(text)
-        found = str(state.get("policyName"))
+        found = str(({} if state is None else state).get("policyName") or "")
+    except AttributeError:
+        go = {list: "array", str: "string", bool: "bool"}.get(type(state), "number")
+        detail = f"json: cannot unmarshal {go} into Go value of type state.{manager}ManagerCheckpoint"
+        return f"{prefix}{detail}, {advice}"
     except ValueError as error:
         position = getattr(error, "pos", 0)
         if position >= len(text):
@@ -160,6 +164,9 @@ def _check_state(path: Path, policy: str, kind: str, manager: str) -> str | None
     return None
 
 
+_NO_CHECKPOINT = "Could not initialize checkpoint manager, please drain node and remove policy state file"
+
+
 def start(config: KubeletConfiguration, root_dir: str, allocatable_problem: str | None) -> str | None:
     """Upstream's containerManager.Start: what keeps it from starting, None after its log lines."""
     if allocatable_problem is not None:
@@ -170,11 +177,7 @@ def start(config: KubeletConfiguration, root_dir: str, allocatable_problem: str 
     klog.info("cpu_manager.go:237", "Reconciling", reconcilePeriod=config["cpuManagerReconcilePeriod"])
     problem = _check_state(root / "cpu_manager_state", cpu_policy, "cpu", "CPU")
     if problem is not None:
-        klog.error(
-            "cpu_manager.go:246",
-            "Could not initialize checkpoint manager, please drain node and remove policy state file",
-            err=problem.removeprefix("start cpu manager error: "),
-        )
+        klog.error("cpu_manager.go:246", _NO_CHECKPOINT, err=problem.removeprefix("start cpu manager error: "))
         return problem
     logger = "CPUManager state checkpoint.CPUManager state memory"
     klog.info("state_mem.go:45", "Initialized", logger=logger)
@@ -184,6 +187,7 @@ def start(config: KubeletConfiguration, root_dir: str, allocatable_problem: str 
     klog.info("memory_manager.go:190", "Starting memorymanager", policy=memory_policy)
     problem = _check_state(root / "memory_manager_state", memory_policy, "memory", "Memory")
     if problem is not None:
+        klog.error("memory_manager.go:196", _NO_CHECKPOINT, err=problem.removeprefix("start memory manager error: "))
         return problem
     logger = "Memory Manager state checkpoint"
     klog.info("state_mem.go:40", "Initializing new in-memory state store", logger=logger)
