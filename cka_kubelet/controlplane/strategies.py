@@ -73,10 +73,10 @@ def validate(kind: Kind, obj: Object, old: Object | None) -> list[Cause]:
         case "persistentvolumeclaims":
             return storage.claim_problems(obj, old)
         case "secrets" | "configmaps":
-            immutable = old is not None and old.get("immutable") is True
-            if immutable and old is not None and old.get("data") != obj.get("data"):
+            if old is not None and old.get("immutable") is True:
                 text = "Forbidden: field is immutable when `immutable` is set"
-                return [Cause("FieldValueForbidden", text, "data")]
+                kept = ("immutable", "data", "binaryData")
+                return [Cause("FieldValueForbidden", text, key) for key in kept if old.get(key) != obj.get(key)]
     return []
 
 

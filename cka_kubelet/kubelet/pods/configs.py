@@ -189,3 +189,13 @@ def volume_mount(
         recursive_read_only=recursive,
         propagation=_PROPAGATION.get(mount.get("mountPropagation") or "", pb.PROPAGATION_PRIVATE),
     )
+
+
+def image_mount(mount: dict[str, Any], image: str, container_path: str) -> Any:
+    """One CRI mount of an image volume; runtimes that do not know them refuse the container."""
+    return pb.Mount(
+        image=pb.ImageSpec(image=image),
+        image_sub_path=mount.get("subPath") or "",
+        container_path=container_path,
+        readonly=True,
+    )

@@ -83,12 +83,16 @@ class Starter:
         )
         try:
             image = await self._images.ensure(pod, container, sandbox, surroundings_secret)
+            volume_images = {
+                name: (await self._images.ensure(pod, wanted, sandbox, surroundings_secret)).ref
+                for name, wanted in subpaths.images(pod, container)
+            }
         except StartError as error:
             self._fail(pod, container, error.reason)
             raise
         found = status.find(container["name"])
         restarts = found.attempt + 1 if found else self._restarts_from_logs(pod, container)
-        config = await self._config(pod, container, restarts, image, ips)
+        config = await self._config(pod, container, restarts, image, volume_images, ips)
         self._share_processes(pod, container, status, config)
         if self.cpuset is not None:
             config.linux.resources.cpuset_cpus = self.cpuset(objects.uid(pod), container["name"])
@@ -131,13 +135,19 @@ class Starter:
         self._events.container(pod, container, WARNING, "Failed", f"Error: {text}")
 
     async def _config(
-        self, pod: objects.Pod, container: objects.Container, restarts: int, image: Image, ips: list[str]
+        self,
+        pod: objects.Pod,
+        container: objects.Container,
+        restarts: int,
+        image: Image,
+        volume_images: dict[str, str],
+        ips: list[str],
     ) -> Any:
         try:
             verify_non_root(pod, container, image.uid, image.user)
             around = await self._surround(pod, container, ips)
             env = make_env(pod, container, around.refs)
-            mounts, devices = self._mounts(pod, container, around, env, ips)
+            mounts, devices = self._mounts(pod, container, around, volume_images, env, ips)
         except (SecurityError, EnvError, LookupError) as error:
             text = error.args[0] if error.args else str(error)
             self._fail(pod, container, str(text))
@@ -167,12 +177,16 @@ class Starter:
         pod: objects.Pod,
         container: objects.Container,
         around: Surroundings,
+        images: dict[str, str],
         env: dict[str, str],
         ips: list[str],
     ) -> tuple[list[Any], list[Any]]:
         mounts: list[Any] = []
         devices: list[Any] = []
         for mount in container.get("volumeMounts") or []:
+            if mount["name"] in images:
+                mounts.append(configs.image_mount(mount, images[mount["name"]], _absolute(mount["mountPath"])))
+                continue
             volume = around.volumes.get(mount["name"])
             if volume is None:
                 raise LookupError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')

@@ -2,11 +2,13 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import quote as q
+from cka_kubelet.kubelet.pods import objects
 
 
 class MountRefusedError(LookupError):
@@ -42,6 +44,16 @@ def host_path(volume: str, inside: str, mount: str, container: str) -> str:
         )
         raise MountRefusedError(f"failed to prepare subPath for {where}")
     return real
+
+
+def images(pod: objects.Pod, container: objects.Container) -> Iterator[tuple[str, objects.Container]]:
+    """Names of the image volumes that a container mounts, each with what to pull, in the shape of a container."""
+    mounted = {mount["name"] for mount in container.get("volumeMounts") or []}
+    for volume in pod["spec"].get("volumes") or []:
+        if "image" in volume and volume["name"] in mounted:
+            source = volume["image"] or {}
+            wanted = {"name": container["name"], "image": source.get("reference") or ""}
+            yield volume["name"], {**wanted, "imagePullPolicy": source.get("pullPolicy")}
 
 
 def _make(root: Path, path: Path) -> None:

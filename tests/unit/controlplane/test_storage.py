@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cka_kubelet.controlplane import storage, storagecolumns
+from cka_kubelet.controlplane import storage, storagecolumns, strategies
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import scheduling
 from cka_kubelet.controlplane.controllers import volumematching as matching
@@ -14,6 +14,7 @@ from cka_kubelet.controlplane.controllers.attachments import Attachments
 from cka_kubelet.controlplane.controllers.informer import Informer
 from cka_kubelet.controlplane.controllers.persistentvolumes import PersistentVolumes
 from cka_kubelet.controlplane.controllers.volumebinder import VolumeBinder
+from cka_kubelet.controlplane.kinds import kind
 from cka_kubelet.kube.apistatus import StatusError
 from tests.unit.controlplane import api
 
@@ -269,3 +270,10 @@ def test_attaching_is_asked_for_and_reported() -> None:
         assert (await client.list(ATTACHMENTS))["items"] == []
 
     play(story)
+
+
+def test_what_is_immutable_stays() -> None:
+    old = {"immutable": True, "data": {"a": "1"}}
+    found = strategies.validate(kind("configmaps"), {"data": {"a": "2"}}, old)
+    assert [cause.field for cause in found] == ["immutable", "data"]
+    assert strategies.validate(kind("secrets"), {**old, "metadata": {"labels": {"x": "y"}}}, old) == []

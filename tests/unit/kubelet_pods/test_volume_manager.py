@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cka_kubelet.kube.apistatus import StatusError
-from cka_kubelet.kubelet.pods import objects
+from cka_kubelet.kubelet.pods import configs, objects
 from cka_kubelet.kubelet.volumes import manager as volume_manager
 from cka_kubelet.kubelet.volumes import mounts, ownership, specs, subpaths
 from cka_kubelet.kubelet.volumes.claims import ClaimError, Claims
@@ -269,3 +269,13 @@ async def test_orphans(tmp_path: Path) -> None:
     found = await down.orphan("u2")
     assert found == [f'orphaned pod "u2" found, but failed to rmdir() volume at path {data}: directory not empty']
     assert (data / "f").read_text() == "somebody's"
+
+
+def test_image_volumes() -> None:
+    volume = {"name": "model", "image": {"reference": "models:1", "pullPolicy": "Never"}}
+    one = pod(volume, {"name": "e", "emptyDir": {}})
+    assert [v["name"] for v in specs.used(one)] == ["e"]
+    wanted = {"name": "m", "image": "models:1", "imagePullPolicy": "Never"}
+    assert list(subpaths.images(one, one["spec"]["containers"][0])) == [("model", wanted)]
+    made_mount = configs.image_mount({"name": "model", "subPath": "a"}, "sha256:1", "/model")
+    assert (made_mount.image.image, made_mount.image_sub_path, made_mount.readonly) == ("sha256:1", "a", True)
