@@ -179,10 +179,21 @@ class NodeKeeper:
         self._last_report = self._clock.monotonic()
 
     async def fast_until_ready(self) -> None:
-        """Every 100 ms, for at most 2 min: report the node as soon as it becomes ready."""
+        """Every 100 ms, for at most 2 min: report the node as soon as it becomes ready.
+
+        The first look needs no lock: a registration that cannot succeed holds it for ever, and upstream's first look
+        comes before that.
+        """
         start = self._clock.monotonic()
+        if self._lister() is None:
+            self._complain_of_lister()
+            await asyncio.sleep(_FAST_PERIOD)
         while not await self._fast_update(self._clock.monotonic() - start >= _FAST_LIMIT):  # noqa: ASYNC110
             await asyncio.sleep(_FAST_PERIOD)  # upstream's pace; it shows in the log
+
+    def _complain_of_lister(self) -> None:
+        problem = f"node {quote(self._name)} not found"
+        klog.error(f"{_FILE}:446", "Error getting the current node from lister", err=problem)
 
     async def _fast_update(self, timeout: bool) -> bool:
         async with self._lock:
@@ -191,10 +202,7 @@ class NodeKeeper:
                 return True
             original = self._lister()
             if original is None:
-                klog.error(
-                    f"{_FILE}:446", "Error getting the current node from lister",
-                    err=f"node {quote(self._name)} not found",
-                )  # fmt: skip
+                self._complain_of_lister()
                 return False
             ready = condition(original.get("status") or {}, "Ready")
             if ready is not None and ready.get("status") == "True":
