@@ -67,6 +67,8 @@ def _default_probe(probe: Object) -> None:
     if "httpGet" in probe:
         probe["httpGet"].setdefault("path", "/")
         probe["httpGet"].setdefault("scheme", "HTTP")
+    if "grpc" in probe:
+        probe["grpc"].setdefault("service", "")
 
 
 def _default_volume(volume: Object) -> None:

@@ -3,13 +3,16 @@
 import asyncio
 import ssl
 from typing import Any, NamedTuple
+from urllib.parse import urljoin, urlsplit
 
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import CommandTimedOutError, RpcError
 from cka_kubelet.kube.gofmt import errno_text, quote
-from cka_kubelet.kube.httpclient import HTTPClient, TransportError
+from cka_kubelet.kube.httpclient import HTTPClient, HTTPResponse, TransportError
 
 OUTPUT_LIMIT = 10 * 1024
+MOST_REDIRECTS = 10
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class ProbeError(Exception):
@@ -22,6 +25,7 @@ class Outcome(NamedTuple):
     ok: bool
     output: str
     answered: bool = False
+    warning: bool = False
 
 
 async def run(
@@ -68,21 +72,41 @@ async def http(
     names = {name.lower() for name, _ in headers}
     if "accept" not in names:
         headers.append(("Accept", "*/*"))
-    client = HTTPClient(
-        f"{scheme}://{shown}:{port}", _unverified() if scheme == "https" else None, user_agent=f"kube-{purpose}/1.36"
-    )
     path = spec.get("path") or "/"
+    url = f"{scheme}://{shown}:{port}" + (path if path.startswith("/") else f"/{path}")
     try:
-        reply = await client.request(
-            "GET", path if path.startswith("/") else f"/{path}", headers=headers, timeout=timeout
-        )
+        async with asyncio.timeout(timeout):
+            reply = await _follow(url, headers, timeout, f"kube-{purpose}/1.36")
+    except TimeoutError:
+        late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        return Outcome(False, f"Get {quote(url)}: {late}")
     except TransportError as error:
         return Outcome(False, str(error))
-    finally:
-        client.close_idle()
-    if 200 <= reply.status < 400:
-        return Outcome(True, reply.body[:OUTPUT_LIMIT].decode("utf-8", "replace"))
+    body = reply.body[:OUTPUT_LIMIT].decode("utf-8", "replace")
+    if 300 <= reply.status < 400:
+        return Outcome(True, f"Probe terminated redirects, Response body: {body}", answered=True, warning=True)
+    if 200 <= reply.status < 300:
+        return Outcome(True, body)
     return Outcome(False, f"HTTP probe failed with statuscode: {reply.status}", answered=True)
+
+
+async def _follow(url: str, headers: list[tuple[str, str]], timeout: float, agent: str) -> HTTPResponse:
+    """The answer after redirects to the same host; one to another host is the answer itself. Raises TransportError."""
+    for _ in range(MOST_REDIRECTS):
+        parts = urlsplit(url)
+        context = _unverified() if parts.scheme == "https" else None
+        client = HTTPClient(f"{parts.scheme}://{parts.netloc}", context, user_agent=agent)
+        try:
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            reply = await client.request("GET", target, headers=headers, timeout=timeout)
+        finally:
+            client.close_idle()
+        location = reply.header("location") if reply.status in _REDIRECTS else ""
+        following = urljoin(url, location)
+        if not location or urlsplit(following).hostname != parts.hostname:
+            return reply
+        url = following
+    raise TransportError("Get", url, f"stopped after {MOST_REDIRECTS} redirects")
 
 
 def _unverified() -> ssl.SSLContext:

@@ -8,9 +8,10 @@ import h2.connection
 import h2.events
 from h2.exceptions import ProtocolError
 
-from cka_kubelet.kube.gofmt import errno_text, format_duration
+from cka_kubelet.kube.gofmt import format_duration
 from cka_kubelet.kube.gofmt import quote as q
 
+_BACK_OFF = 1.0
 _STATUS = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 
@@ -32,7 +33,7 @@ async def check(host: str, port: int, service: str, timeout: float) -> tuple[boo
     address = f"{host}:{port}"
     try:
         async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await _connect(host, port, timeout)
             try:
                 code, body = await _call(reader, writer, address, request_body(service))
             finally:
@@ -40,10 +41,7 @@ async def check(host: str, port: int, service: str, timeout: float) -> tuple[boo
     except TimeoutError:
         limit = format_duration(timeout)
         return False, f"timeout: failed to connect service {q(address)} within {limit}: context deadline exceeded"
-    except OSError as error:
-        dial = f"transport: Error while dialing: dial tcp {address}: connect: {errno_text(error)}"
-        return False, f"error: failed to connect service at {q(address)}: connection error: desc = {q(dial)}"
-    except (ProtocolError, EOFError) as error:
+    except (ProtocolError, EOFError, OSError) as error:
         return False, f"error: health rpc probe failed: {error}"
     if code == "12":
         return False, "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"
@@ -53,6 +51,15 @@ async def check(host: str, port: int, service: str, timeout: float) -> tuple[boo
     return (
         (True, "service healthy") if status == "SERVING" else (False, f"service unhealthy (responded with {q(status)})")
     )
+
+
+async def _connect(host: str, port: int, timeout: float) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A refused connection is tried again a second later, as grpc-go does, until the caller's timeout ends that."""
+    while True:
+        try:
+            return await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(min(timeout, _BACK_OFF))
 
 
 async def _call(

@@ -137,6 +137,8 @@ class ProbeManager:
         self.totals[*key, "successful" if outcome.ok else "failed"] += 1
         if not outcome.ok:
             self._events.container(pod, container, WARNING, "Unhealthy", f"{label} probe failed: {outcome.output}")
+        elif outcome.warning:
+            self._events.container(pod, container, WARNING, "ProbeWarning", f"{label} probe warning: {outcome.output}")
         return outcome.ok
 
     def status_of(self, uid: str) -> dict[str, Any] | None:

@@ -239,7 +239,13 @@ class Metrics:
             for (c, ns, pod, uid, kind, result), n in sorted(self._pods.probes.totals.items())
         ]
         text = "[BETA] Cumulative number of a liveness, readiness or startup probe for a container by result."
-        return family("prober_probe_total", "counter", text, samples)
+        born = [Sample({}, self._born)]
+        return family("prober_probe_total", "counter", text, samples) + family(
+            "process_start_time_seconds",
+            "gauge",
+            "[ALPHA] Start time of the process since unix epoch in seconds.",
+            born,
+        )
 
     def slis(self) -> str:
         """/metrics/slis: the health checks."""
