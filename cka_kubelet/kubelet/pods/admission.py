@@ -25,13 +25,26 @@ def admit(
 
     `allocatable`: milli CPU, bytes of memory, number of pods; what is missing there is not checked.
     """
-    if critical(pod):
-        return None
+    wrong = _unsupported(pod, node)
+    if wrong is not None or critical(pod):
+        return wrong
     rejection = _under_pressure(pod, pressure) or too_big(pod, others, allocatable)
     if rejection is None and node is not None and not objects.is_static(pod) and not matches_node(pod, node):
         text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
         return Rejection("NodeAffinity", text)
     return rejection
+
+
+def _unsupported(pod: objects.Pod, node: Node | None) -> Rejection | None:
+    """What no node like this can run, critical or not."""
+    if (pod["spec"].get("os") or {}).get("name", "linux") != "linux":
+        return Rejection("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
+    strict = (pod["spec"].get("securityContext") or {}).get("supplementalGroupsPolicy") == "Strict"
+    features = ((node or {}).get("status") or {}).get("features") or {}
+    if strict and node is not None and not features.get("supplementalGroupsPolicy"):
+        text = "SupplementalGroupsPolicy=Strict is not supported in this node"
+        return Rejection("SupplementalGroupsPolicyNotSupported", text)
+    return None
 
 
 def refused_sysctls(pod: objects.Pod, unsafe: list[str]) -> Rejection | None:

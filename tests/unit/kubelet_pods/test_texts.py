@@ -252,3 +252,18 @@ def test_sysctls(name: str, spec: dict[str, Any], unsafe: list[str], expected: s
     rejection = admission.refused_sysctls(one, unsafe)
     assert (rejection.message if rejection else None) == expected
     assert rejection is None or rejection.reason == "SysctlForbidden"
+
+
+def test_pods_for_another_os_or_stricter_groups_are_refused() -> None:
+    other, strict = pod(), pod()
+    other["spec"]["os"] = {"name": "windows"}
+    assert admission.admit(other, [], None, {}, set()) == admission.Rejection(
+        "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
+    )
+    strict["spec"] |= {"securityContext": {"supplementalGroupsPolicy": "Strict"}, "priority": 2_000_000_000}
+    node: dict[str, Any] = {"metadata": {"name": "n"}, "status": {"features": {"supplementalGroupsPolicy": False}}}
+    assert admission.admit(strict, [], node, {}, set()) == admission.Rejection(
+        "SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node"
+    )
+    node["status"]["features"]["supplementalGroupsPolicy"] = True
+    assert admission.admit(strict, [], node, {}, set()) is None
