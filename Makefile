@@ -6,7 +6,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-unit test-node check lint format bench fidelity clean
+.PHONY: help lab test test-unit test-node test-labs check lint format bench fidelity clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -21,6 +21,9 @@ test-unit: $(VENV)/.dev ## the tests that need no node
 
 test-node: $(VENV)/.dev ## the tests on real nodes
 	$(BIN)/python -m pytest tests/node -q
+
+test-labs: $(VENV)/.dev ## the contract of every lab, on real nodes
+	CKA_KUBELET_ALL_LABS=1 $(BIN)/python -m pytest tests/node/test_labs.py -q
 
 check: lint test-unit ## format, lint, types, imports, unit tests
 

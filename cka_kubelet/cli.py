@@ -33,6 +33,23 @@ nodes_app = typer.Typer(
 )
 app.add_typer(nodes_app, name="nodes")
 
+
+class _ListByDefault(typer.core.TyperGroup):
+    """`labs` and `labs WORDS` list; only a sub-command's own name is one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--help" not in args[:1] and not (args and args[0] in self.commands):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+labs_app = typer.Typer(
+    cls=_ListByDefault,
+    help="List the labs (`labs [WORDS]`), prove them (`test`), look over lab files (`lint`), print their `schema`.",
+    rich_markup_mode="markdown",
+)
+app.add_typer(labs_app, name="labs")
+
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 HOST = Annotated[
     list[str] | None,
@@ -79,15 +96,44 @@ def lab(
     raise typer.Exit(wiring.run_lab(options))
 
 
-@app.command(epilog="Examples: `cka-kubelet labs` · `cka-kubelet labs certificate` · `cka-kubelet labs --json`")
+@labs_app.command(
+    "list", epilog="Examples: `cka-kubelet labs` · `cka-kubelet labs certificate` · `cka-kubelet labs --json`"
+)
 def labs(
     words: Annotated[list[str] | None, typer.Argument(help="Show only labs that mention all of these.")] = None,
     json_: JSON = False,
 ) -> None:
-    """List the labs."""
+    """List the labs (what `labs` does without a sub-command)."""
     from cka_kubelet import wiring
 
     wiring.list_labs(words or [], json_)
+
+
+@labs_app.command("test", epilog="Examples: `cka-kubelet labs test notready-1 ./mine.yaml` · `labs test --all`")
+def labs_test(
+    names: Annotated[list[str] | None, typer.Argument(help="Names of labs or paths of lab files.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every lab there is.")] = False,
+) -> None:
+    """Prove on real nodes that labs keep their contract; exit code 1 when one does not."""
+    from cka_kubelet import wiring
+
+    raise typer.Exit(wiring.prove_labs(names or [], every=every))
+
+
+@labs_app.command("lint")
+def labs_lint(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Lab files.")]) -> None:
+    """Tell every mistake in lab files as file:line:column; exit code 2 when there is one. Starts no node."""
+    from cka_kubelet import wiring
+
+    raise typer.Exit(wiring.lint_labs(files))
+
+
+@labs_app.command("schema")
+def labs_schema() -> None:
+    """Print the JSON Schema of a lab file, for editors."""
+    from cka_kubelet.labspec import catalogue
+
+    typer.echo(catalogue.schema_text(), nl=False)
 
 
 @nodes_app.callback(invoke_without_command=True)

@@ -154,6 +154,68 @@ def list_labs(words: Sequence[str], as_json: bool) -> None:
         print(f"{lab.name:<{width}}  {f'{quick}-{slow} min':>9}  {lab.title}")
 
 
+def lint_labs(files: Sequence[str]) -> int:
+    """Print what is wrong with lab files. Returns 0 when there is no error, else 2; warnings do not count."""
+    from pathlib import Path
+
+    from cka_kubelet.engine.lint import lint
+
+    errors = 0
+    for file in files:
+        found = lint(Path(file), paths.data_dir() / "faults")
+        errors += len(found.errors)
+        print("".join(f"{line}\n" for line in found.errors), end="")
+        print("".join(f"{line} (warning)\n" for line in found.warnings), end="")
+        if not found.errors and not found.warnings:
+            print(f"{file}: fine")
+    return 2 if errors else 0
+
+
+def prove_labs(names: Sequence[str], *, every: bool) -> int:
+    """Put labs through their contract on fresh nodes, and print each promise. Returns 0 when all are kept, else 1."""
+    from cka_kubelet.labspec import catalogue
+    from cka_kubelet.sessions import lock
+
+    if not names and not every:
+        raise UsageError("which labs?", "Name them, or say --all.")
+    labs = catalogue.every() if every else [catalogue.find(name) for name in names]
+    with lock.held(paths.data_dir() / "lab.lock"):
+        kept = [_keeps_its_contract(file) for file in labs]
+    print(f"{sum(kept)} of {len(kept)} labs keep their contract")
+    return 0 if all(kept) else 1
+
+
+def _keeps_its_contract(file: "LabFile") -> bool:
+    import tempfile
+    from pathlib import Path
+
+    from cka_kubelet.engine import contract
+    from cka_kubelet.engine.run import LabRun
+    from cka_kubelet.sessions.store import Store
+
+    def progress(phase: str, detail: str) -> None:
+        print(f"    {phase}: {detail[:110]}", file=sys.stderr, flush=True)
+
+    print(file.lab.name, flush=True)
+    cluster = provider(()).acquire(progress)
+    book = journal()
+    book.forget_cluster(cluster.id)  # these containers are new
+    clock = SystemClock()
+    with tempfile.TemporaryDirectory() as folder:  # a proof is no part of anybody's history
+        store = Store(Path(folder) / "history.db")
+        try:
+            broken = contract.prove(
+                lambda: LabRun(file, cluster, journal=book, store=store, clock=clock), cluster, clock, progress
+            )
+        finally:
+            store.close()
+            cluster.destroy()
+    for promise in contract.promises(file.lab):
+        found = "; ".join(entry.found for entry in broken if entry.promise == promise)
+        print(f"  BROKEN  {promise}: {found}" if found else f"  kept    {promise}", flush=True)
+    return not broken
+
+
 def _clusters() -> list[Cluster]:
     """Every cluster that exists now: this machine's containers, and each set of hosts that was ever consented to."""
     from cka_kubelet.providers.ssh import known_clusters

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from cka_kubelet.clock import Clock
 from cka_kubelet.engine.play import Player
 from cka_kubelet.engine.run import LabRun
-from cka_kubelet.labspec.model import Command
+from cka_kubelet.errors import LabStartError
+from cka_kubelet.labspec.model import Command, Lab, WrongRepair
 from cka_kubelet.providers.base import Cluster, Progress
 from cka_kubelet.remote import nodestate
 from cka_kubelet.scoring.grading import CAUSE_KEYS
@@ -33,13 +34,31 @@ class Broken:
     found: str
 
 
+SHOWS = "the healthy cluster passes, and the symptom shows within its deadline"
+UNTOUCHED = "untouched scores nothing for repair"
+FULL_MARKS = "the reference solution scores full marks"
+RESTORED = "restored byte for byte"
+
+
+def _not_passing(wrong: WrongRepair) -> str:
+    return f"this repair must not pass: {wrong.why}"
+
+
+def promises(lab: Lab) -> list[str]:
+    """What `prove` looks at, in its order."""
+    return [SHOWS, UNTOUCHED, *map(_not_passing, lab.wrong_repairs), FULL_MARKS, RESTORED]
+
+
 def prove(make: Callable[[], LabRun], cluster: Cluster, clock: Clock, progress: Progress) -> list[Broken]:
     """Put one lab through its contract. `make` gives a new run on `cluster` each time. Empty when all is kept."""
     before = files_of(cluster)
-    found = _without_repair(make(), clock, progress) + _with_solution(make(), clock, progress)
+    try:
+        found = _without_repair(make(), clock, progress) + _with_solution(make(), clock, progress)
+    except LabStartError as err:
+        found = [Broken(promise, err.message) for promise in promises(make().lab)[:-1]]
     after = files_of(cluster)
     changed = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
-    return found + [Broken("restored byte for byte", path) for path in changed]
+    return found + [Broken(RESTORED, path) for path in changed]
 
 
 def _without_repair(run: LabRun, clock: Clock, progress: Progress) -> list[Broken]:
@@ -48,12 +67,12 @@ def _without_repair(run: LabRun, clock: Clock, progress: Progress) -> list[Broke
     try:
         untouched = run.submit({}, patience=UNTOUCHED_SECONDS)
         if untouched.points_of("repair") > 0 or untouched.verdict is not Verdict.FAIL:
-            found.append(Broken("untouched scores nothing for repair", _says(untouched)))
+            found.append(Broken(UNTOUCHED, _says(untouched)))
         for wrong in run.lab.wrong_repairs:
             _play(run, wrong.repair, clock)
             score = run.submit({}, patience=WRONG_SECONDS)
             if score.verdict is not Verdict.FAIL:
-                found.append(Broken(f"this repair must not pass: {wrong.why}", _says(score)))
+                found.append(Broken(_not_passing(wrong), _says(score)))
     finally:
         run.restore(progress)
     return found
@@ -77,7 +96,7 @@ def _with_solution(run: LabRun, clock: Clock, progress: Progress) -> list[Broken
         run.restore(progress)
     if score.passed and score.points == score.maximum == 100:
         return []
-    return [Broken("the reference solution scores full marks", _says(score))]
+    return [Broken(FULL_MARKS, _says(score))]
 
 
 def _says(score: Score) -> str:

@@ -33,7 +33,10 @@ def assert_one_message(done: subprocess.CompletedProcess[str], code: int, *words
         assert word in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["lab"], ["labs"], ["nodes"], ["nodes", "shell"], ["restore"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["lab"], ["labs"], ["labs", "test"], ["labs", "lint"], ["nodes"], ["nodes", "shell"], ["restore"], ["doctor"]],
+)
 def test_help_everywhere(tmp_path: Path, command: list[str]) -> None:
     done = cka(tmp_path, *command, "--help")
     assert done.returncode == 0
@@ -82,6 +85,47 @@ def test_labs_lists_and_filters(tmp_path: Path) -> None:
     assert {f"notready-{number}" for number in range(1, 9)} <= {lab["name"] for lab in everything}
     assert "notready-1" in cka(tmp_path, "labs", "systemd").stdout
     assert_one_message(cka(tmp_path, "labs", "nosuchword"), 2, "nosuchword")
+
+
+def test_the_built_in_labs_have_no_mistake(tmp_path: Path) -> None:
+    done = cka(tmp_path, "labs", "lint", *map(str, catalogue.files().values()))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "(warning)" not in done.stdout
+
+
+def test_lint_tells_what_is_wrong_in_every_file_at_once(tmp_path: Path) -> None:
+    good = catalogue.files()["notready-1"].read_text()
+    (tmp_path / "one.yaml").write_text(good.replace("price: 5", "prize: 5").replace("within: 75", "within: x"))
+    other = good.replace("name: notready-1", "name: three").replace("use: kubelet-stopped", "use: kubelet-stoped")
+    (tmp_path / "two.yaml").write_text(other.replace("start_on: controlplane", "start_on: node09"))
+    done = cka(tmp_path, "labs", "lint", str(tmp_path / "one.yaml"), str(tmp_path / "two.yaml"))
+    assert done.returncode == 2
+    for words in ("'prize'; did you mean 'price'", "within", "kubelet-stopped", "node09"):
+        assert words in done.stdout
+    assert f"{tmp_path}/one.yaml:31:" in done.stdout
+    assert f"{tmp_path}/two.yaml:2:1: the lab's name and its file's differ" in done.stdout
+
+
+def test_lint_warns_of_what_gives_the_answer_away(tmp_path: Path) -> None:
+    good = catalogue.files()["notready-1"].read_text()
+    path = tmp_path / "kubelet-stopped.yaml"
+    path.write_text(
+        good.replace("name: notready-1", "name: kubelet-stopped").replace(
+            "title: ", "title: It is masked? it was stopped and is not started at boot #"
+        )
+    )
+    done = cka(tmp_path, "labs", "lint", str(path))
+    assert done.returncode == 0
+    assert "names the answer to cause.reason" in done.stdout
+    assert "shares stopped with fault 1" in done.stdout
+
+
+def test_labs_test_wants_to_know_which(tmp_path: Path) -> None:
+    assert_one_message(cka(tmp_path, "labs", "test"), 2, "--all")
+
+
+def test_labs_schema_is_json(tmp_path: Path) -> None:
+    assert "evidence" in json.loads(cka(tmp_path, "labs", "schema").stdout)["properties"]
 
 
 def test_nodes_and_restore_without_an_engine_have_nothing_to_do(tmp_path: Path) -> None:
