@@ -44,6 +44,10 @@ def test_pods_outlive_the_kubelet_and_the_runtime(cluster: ContainerCluster, dis
     control, node = cluster.shell("controlplane"), cluster.shell("node01")
     dropin = "/run/systemd/system/kubelet.service.d"
     node.script(f"mkdir -p {dropin}; printf '[Service]\\nRestartSec=1\\n' >{dropin}/fast.conf; systemctl daemon-reload")
+    # On cgroup v1 systemd leaves the very first sandbox in its slice's devices cgroup, and containerd, when restarted,
+    # takes a sandbox without processes for leaked. That one is not looked at.
+    control.script(_apply(_pod("first", "exec sleep 9999")))
+    control.script("kubectl wait --timeout=90s --for=condition=Ready pod/first", timeout=100)
     goes = _pod("goes", "trap : TERM; while :; do sleep 1; done")
     control.script(_apply(_pod("stays", "exec sleep 9999"), _pod("ends", "sleep 8", restartPolicy="Never"), goes))
     wait = "kubectl wait --timeout=90s"
@@ -55,7 +59,7 @@ def test_pods_outlive_the_kubelet_and_the_runtime(cluster: ContainerCluster, dis
     control.script(f"{wait} --for=condition=Ready pod/stays pod/comes", timeout=100)
     control.script(f"{wait} --for=jsonpath='{{.status.phase}}'=Succeeded pod/ends", timeout=100)
     control.script(f"{wait} --for=delete pod/goes", timeout=100)
-    after = _running(cluster)
+    after = {name: ids for name, ids in _running(cluster).items() if name != "first"}
     assert {name: len(ids) for name, ids in after.items()} == {"comes": 1, "stays": 1}
     assert after["stays"] == before["stays"]
     restarts = "{range .items[*]}{.metadata.name}={.status.containerStatuses[0].restartCount} {end}"
