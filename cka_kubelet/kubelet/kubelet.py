@@ -89,7 +89,7 @@ class Kubelet:
             deps.config.duration("evictionPressureTransitionPeriod"),
             image_filesystem=self._images.filesystem,
             node_name=deps.node_name,
-            node_known=lambda: deps.api is None or (deps.node_getter() is not None and self._pods.sources.ready()),
+            node_known=lambda: deps.api is None or deps.node_getter() is not None,
             record=lambda reason, message: self._node_event("Warning", reason, message),
             reclaim=self._reclaim,
             dedicated_images=lambda: self._images.dedicated(deps.root_dir),
