@@ -55,7 +55,8 @@ class KubeletServer:
         self._deps = deps
         self._pods = pods
         self._auth = Auth(deps.config, deps.api, deps.node_name)
-        self._summary = Summary(deps.cri, deps.node_name, deps.root_dir, pods.pleg.cache.values)
+        logs = str(deps.config.at("podLogsDir") or "/var/log/pods")
+        self._summary = Summary(deps.cri, deps.node_name, deps.root_dir, pods.pleg.cache.values, logs)
         self._metrics = Metrics(pods, self._summary, deps.node_name, deps.cgroup_version)
         self._servers: list[Server] = []
         self._debug = deps.config.at("enableDebuggingHandlers") is not False
@@ -276,19 +277,29 @@ class KubeletServer:
         return pod, found
 
     async def _exec(self, request: Request, rest: list[str]) -> Answer:
-        flags = _streams(request)
-        if flags is None:
-            return text(400, "you must specify at least 1 of stdin, stdout, stderr")
-        target = self._target(rest)
-        if isinstance(target, Response):
-            return target
-        if not streaming.wants_upgrade(request.headers):
-            return text(500, "Upgrade request required\n")
+        wanted = self._stream_target(request, rest)
+        if isinstance(wanted, Response):
+            return wanted
+        flags, _, container = wanted
         command = request.query.get("command", [])
-        url = await self._deps.cri.exec(pb.ExecRequest(container_id=target[1].id, cmd=command, **flags))
+        url = await self._deps.cri.exec(pb.ExecRequest(container_id=container.id, cmd=command, **flags))
         return Hijack(streaming.pass_through(url, request.method, request.headers))
 
     async def _attach(self, request: Request, rest: list[str]) -> Answer:
+        wanted = self._stream_target(request, rest)
+        if isinstance(wanted, Response):
+            return wanted
+        flags, pod, container = wanted
+        spec = objects.find_container(pod, container.name) or {}
+        flags["tty"] = bool(spec.get("tty"))
+        flags["stderr"] = flags["stderr"] and not flags["tty"]
+        url = await self._deps.cri.attach(pb.AttachRequest(container_id=container.id, **flags))
+        return Hijack(streaming.pass_through(url, request.method, request.headers))
+
+    def _stream_target(
+        self, request: Request, rest: list[str]
+    ) -> tuple[dict[str, bool], objects.Pod, rs.ContainerStatus] | Response:
+        """The streams asked for, and the pod and container they go to; or why that cannot be."""
         flags = _streams(request)
         if flags is None:
             return text(400, "you must specify at least 1 of stdin, stdout, stderr")
@@ -297,11 +308,7 @@ class KubeletServer:
             return target
         if not streaming.wants_upgrade(request.headers):
             return text(500, "Upgrade request required\n")
-        spec = objects.find_container(target[0], rest[-1]) or {}
-        flags["tty"] = bool(spec.get("tty"))
-        flags["stderr"] = flags["stderr"] and not flags["tty"]
-        url = await self._deps.cri.attach(pb.AttachRequest(container_id=target[1].id, **flags))
-        return Hijack(streaming.pass_through(url, request.method, request.headers))
+        return flags, *target
 
     async def _port_forward(self, request: Request, rest: list[str]) -> Answer:
         if len(rest) not in (2, 3):

@@ -12,6 +12,7 @@ from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.kubelet import system
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.status import timestamp
+from cka_kubelet.kubelet.podusage import disk_usage
 
 Stats = dict[str, Any]
 
@@ -124,11 +125,12 @@ def container_stats(item: Any, started_at: float) -> Stats:
 class Summary:
     """Collects the summary. `pods()` gives the runtime statuses by uid."""
 
-    def __init__(self, cri: CRIClient, node_name: str, root_dir: str, pods: Any) -> None:
+    def __init__(self, cri: CRIClient, node_name: str, root_dir: str, pods: Any, logs_root: str) -> None:
         self._cri = cri
         self._node = node_name
         self._root = root_dir
         self._pods = pods
+        self._logs = logs_root
         self._cpu = NodeCPU()
 
     async def containers(self) -> list[Any]:
@@ -140,7 +142,7 @@ class Summary:
         items = await self.containers()
         image_fs = await self._image_fs()
         node = await asyncio.to_thread(self._node_stats, image_fs)
-        return {"node": node, "pods": self._pod_stats(items)}
+        return {"node": node, "pods": await asyncio.to_thread(self._pod_stats, items, node["fs"])}
 
     async def filesystems(self) -> dict[str, system.Filesystem]:
         """The kubelet's and the images' file systems by device. Raises RpcError."""
@@ -184,7 +186,7 @@ class Summary:
             "rlimit": {"time": now, "maxpid": max_pid, "curproc": processes},
         }
 
-    def _pod_stats(self, items: list[Any]) -> list[Stats]:
+    def _pod_stats(self, items: list[Any], node_fs: Stats) -> list[Stats]:
         by_id = {item.attributes.id: item for item in items}
         result = []
         for status in list(self._pods()):
@@ -192,10 +194,24 @@ class Summary:
             for container in status.running():
                 item = by_id.get(container.id)
                 if item is not None:
-                    entries.append(container_stats(item, container.started_at / 1e9))
+                    entry = container_stats(item, container.started_at / 1e9)
+                    log = f"{self._logs}/{status.namespace}_{status.name}_{status.uid}/{container.name}"
+                    entries.append({**entry, "logs": on_disk(node_fs, disk_usage(log))})
             if entries:
-                result.append(_pod(status, entries))
+                volumes = disk_usage(f"{self._root.rstrip('/')}/pods/{status.uid}/volumes/kubernetes.io~empty-dir")
+                result.append({**_pod(status, entries), "ephemeral-storage": _ephemeral(node_fs, entries, volumes)})
         return result
+
+
+def on_disk(filesystem_stats: Stats, used: tuple[int, int]) -> Stats:
+    """Files of (bytes, inodes) on a file system. Pure."""
+    return {**filesystem_stats, "usedBytes": used[0], "inodesUsed": used[1]}
+
+
+def _ephemeral(node_fs: Stats, entries: list[Stats], volumes: tuple[int, int]) -> Stats:
+    parts = [entry[part] for entry in entries for part in ("rootfs", "logs") if part in entry]
+    size = volumes[0] + sum(part["usedBytes"] for part in parts)
+    return on_disk(node_fs, (size, volumes[1] + sum(part["inodesUsed"] for part in parts)))
 
 
 def _pod(status: rs.PodStatus, entries: list[Stats]) -> Stats:

@@ -161,3 +161,8 @@ def test_node_figures() -> None:
     assert cpu.sample(2.0, 10**9) == 5 * 10**8
     lines = "h\nh\n    lo: 1 1 0 0 0 0 0 0 1 1 0 0\n  eth0: 5 1 2 0 0 0 0 0 6 1 3 0 0 0 0 0\n"
     assert stats.interfaces(lines) == [{"name": "eth0", "rxBytes": 5, "rxErrors": 2, "txBytes": 6, "txErrors": 3}]
+
+
+def test_files_on_disk_keep_their_file_systems_size() -> None:
+    got = stats.on_disk({"capacityBytes": 100, "usedBytes": 50, "inodesUsed": 9}, (5, 2))
+    assert got == {"capacityBytes": 100, "usedBytes": 5, "inodesUsed": 2}
