@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from cka_kubelet.errors import EngineError, EnvironmentError_
+from cka_kubelet.providers import identity
 from cka_kubelet.providers.base import Progress
 from cka_kubelet.providers.engine import LABEL, Engine
 from cka_kubelet.providers.install import apt_install, as_root
@@ -86,9 +87,14 @@ def overlay(public_key: str) -> bytes:
     return buffer.getvalue()
 
 
+def name_of(public_key: str) -> str:
+    """The base image's name in the engine."""
+    return f"localhost/cka-kubelet-{identity.installation_id()}-base:{content_hash(public_key)}"
+
+
 def ensure_base_image(engine: Engine, public_key: str, progress: Progress) -> str:
     """The base image's name; built when it is not there. Raises EngineError, EnvironmentError_."""
-    image = f"localhost/cka-kubelet-base:{content_hash(public_key)}"
+    image = name_of(public_key)
     if engine.exists("image", image):
         return image
     source = os.environ.get("CKA_KUBELET_BASE_IMAGE") or REGISTRY_IMAGE

@@ -138,7 +138,7 @@ class ContainerProvider:
             engine.run("network", "rm", network)
             gone.append(network)
         if images:
-            gone += _remove_images(engine, keep="")
+            gone += _remove_images(engine)
             ClusterRecord.forget()
         return gone
 
@@ -182,7 +182,7 @@ class ContainerProvider:
         progress("nodes", "keeping them as images for the next labs")
         _commit(engine, key)
         record.save()
-        _remove_images(engine, keep=key)
+        _remove_images(engine, keep=[base, *(_image(name, key) for name in NODES)])
         return cluster
 
 
@@ -295,15 +295,10 @@ def _commit(engine: Engine, key: str) -> None:
         list(pool.map(commit, NODES))
 
 
-def _remove_images(engine: Engine, keep: str) -> list[str]:
-    """Remove this installation's node images but those of `keep`; with keep="" the base image too."""
+def _remove_images(engine: Engine, keep: Sequence[str] = ()) -> list[str]:
+    """Remove this installation's images, base images of before included, but those named in `keep`."""
     prefix = f"localhost/cka-kubelet-{identity.installation_id()}-"
-    mine = [name for name in engine.labelled("image", "image") if name.startswith(prefix)]
-    old = [name for name in mine if not keep or not name.endswith(f":{keep}")]
-    if not keep:
-        _, public_key = identity.ssh_key()
-        base = f"localhost/cka-kubelet-base:{content_hash(public_key)}"
-        old += [base] if engine.exists("image", base) else []
+    old = [name for name in engine.labelled("image", "image") if name.startswith(prefix) and name not in keep]
     if old:
         engine.run("image", "rm", "--force", *old, timeout=120, check=False)
     return old

@@ -7,8 +7,8 @@ from cka_kubelet.clock import Clock, wait_until
 from cka_kubelet.errors import NodeUnreachableError, ProvisionError
 from cka_kubelet.remote.shell import Shell
 
-SSH_SECONDS = 30.0
-READY_SECONDS = 60.0
+SSH_SECONDS = 90.0
+READY_SECONDS = 120.0
 
 _QUERY = (
     "kubectl get nodes -o jsonpath='{range .items[*]}node {.metadata.name} "
