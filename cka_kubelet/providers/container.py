@@ -31,7 +31,7 @@ from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
 from cka_kubelet.remote.ssh import SSHShell, SSHTarget
 
 NODES = ("controlplane", "node01")
-_SUBNETS = ("172.30.1.0/24", "172.30.11.0/24", "10.30.1.0/24", "10.130.11.0/24", "192.168.211.0/24")
+_SUBNETS = ("172.30.1.0/24", "10.30.1.0/24", "192.168.211.0/24", *(f"10.130.{n}.0/24" for n in range(11, 256, 10)))
 
 
 class ContainerCluster:
