@@ -3,10 +3,15 @@
 from cka_kubelet.faults import Fault
 from fault_injectors.client_ca_file_wrong import ClientCAFileWrong
 from fault_injectors.client_certificate_expired import ClientCertificateExpired
+from fault_injectors.cni_config_malformed import CNIConfigMalformed
 from fault_injectors.cni_config_missing import CNIConfigMissing
 from fault_injectors.containerd_stopped import ContainerdStopped
+from fault_injectors.exec_path_wrong import ExecPathWrong
+from fault_injectors.kubeconfig_lost import KubeconfigMoved, KubeconfigWrongContext, KubeconfigWrongHost
 from fault_injectors.kubeconfig_wrong_ca import KubeconfigWrongCA
 from fault_injectors.kubeconfig_wrong_port import KubeconfigWrongPort
+from fault_injectors.kubelet_config import ConfigIndented, ConfigVersionWrong, ReservedTooMuch, RuntimeEndpointWrong
+from fault_injectors.kubelet_masked import KubeletMasked
 from fault_injectors.kubelet_stopped import KubeletStopped
 from fault_injectors.unknown_flag import UnknownFlag
 
@@ -19,4 +24,14 @@ FAULTS: tuple[Fault, ...] = (
     ClientCAFileWrong(),
     UnknownFlag(),
     CNIConfigMissing(),
+    KubeletMasked(),
+    ExecPathWrong(),
+    RuntimeEndpointWrong(),
+    ConfigIndented(),
+    ConfigVersionWrong(),
+    ReservedTooMuch(),
+    KubeconfigMoved(),
+    KubeconfigWrongHost(),
+    KubeconfigWrongContext(),
+    CNIConfigMalformed(),
 )

@@ -14,7 +14,7 @@ from cka_kubelet.remote import nodestate
 from cka_kubelet.remote.fake import FakeShell
 
 CLUSTER = "c1"
-ROOTS = ("/etc", "/var", "/root")
+ROOTS = ("/etc", "/var", "/root", "/usr/lib/systemd", "/usr/bin")
 
 
 @cache
@@ -46,18 +46,25 @@ def make_node(root: Path, name: str) -> FakeShell:
     shell.put("/etc/kubernetes/pki/ca.key", key, 0o600)
     shell.put(
         "/etc/kubernetes/kubelet.conf",
-        b"clusters:\n- cluster:\n    certificate-authority-data: AAAA\n    server: https://10.99.1.2:6443\n",
+        b"clusters:\n- cluster:\n    certificate-authority-data: AAAA\n    server: https://10.99.1.2:6443\n"
+        b"current-context: default-context\n",
         0o600,
     )
     shell.put(
-        "/var/lib/kubelet/config.yaml", b"authentication:\n  x509:\n    clientCAFile: /etc/kubernetes/pki/ca.crt\n"
+        "/var/lib/kubelet/config.yaml",
+        b"apiVersion: kubelet.config.k8s.io/v1beta1\n"
+        b"authentication:\n  x509:\n    clientCAFile: /etc/kubernetes/pki/ca.crt\n"
+        b"cgroupDriver: systemd\nclusterDomain: cluster.local\n"
+        b"containerRuntimeEndpoint: unix:///run/containerd/containerd.sock\n",
     )
+    drop_in = "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
+    shell.put(drop_in, b"[Service]\nExecStart=\nExecStart=/usr/bin/kubelet $KUBELET_CONFIG_ARGS\n")
     shell.put("/var/lib/kubelet/kubeadm-flags.env", b'KUBELET_KUBEADM_ARGS=""\n')
     shell.put("/var/lib/kubelet/pki/kubelet-client-2026-11-01-00-00-00.pem", b"good", 0o600)
     (root / "var/lib/kubelet/pki/kubelet-client-current.pem").symlink_to(
         "/var/lib/kubelet/pki/kubelet-client-2026-11-01-00-00-00.pem"
     )
-    shell.put("/etc/cni/net.d/10-bridge.conflist", b'{"name":"bridge"}')
+    shell.put("/etc/cni/net.d/10-bridge.conflist", b'{\n  "cniVersion": "1.0.0",\n  "name": "bridge"\n}\n')
     (root / "var/backups").mkdir()
     return shell
 
