@@ -56,7 +56,8 @@ class KubeletServer:
         self._pods = pods
         self._auth = Auth(deps.config, deps.api, deps.node_name)
         logs = str(deps.config.at("podLogsDir") or "/var/log/pods")
-        self._summary = Summary(deps.cri, deps.node_name, deps.root_dir, pods.pleg.cache.values, logs)
+        own = str(deps.config.at("kubeletCgroups") or "")
+        self._summary = Summary(deps.cri, deps.node_name, deps.root_dir, pods, logs, deps.cgroup_version, own)
         self._metrics = Metrics(pods, self._summary, deps.node_name, deps.cgroup_version)
         self._servers: list[Server] = []
         self._debug = deps.config.at("enableDebuggingHandlers") is not False

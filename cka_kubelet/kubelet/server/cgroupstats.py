@@ -150,11 +150,15 @@ class CgroupReader:
                     found.setdefault(fields[0], {})[name] = float(fields[2])
         return found
 
+    def pressure_text(self, path: str, resource: str) -> str:
+        """The pressure file of cpu, memory or io; "" on v1 and where the kernel keeps none."""
+        return _text(self._at("", path) / f"{resource}.pressure") if self.v2 else ""
+
     def pressure(self, path: str) -> Values:
         """cpu, memory and io: seconds `waiting` (some) and `stalled` (full), e.g. `cpu_waiting`; v2 only."""
         found: Values = {}
         for resource in ("cpu", "memory", "io") if self.v2 else ():
-            for line in _text(self._at("", path) / f"{resource}.pressure").splitlines():
+            for line in self.pressure_text(path, resource).splitlines():
                 kind, *pairs = line.split()
                 total = next((pair[6:] for pair in pairs if pair.startswith("total=")), "0")
                 found[f"{resource}_{'waiting' if kind == 'some' else 'stalled'}"] = int(total) / 1e6

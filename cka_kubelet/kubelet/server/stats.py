@@ -5,14 +5,16 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.kubelet import system
-from cka_kubelet.kubelet.pods import runtime_status as rs
+from cka_kubelet.kubelet.pods.manager import PodManager
 from cka_kubelet.kubelet.pods.status import timestamp
-from cka_kubelet.kubelet.podusage import disk_usage
+
+if TYPE_CHECKING:
+    from cka_kubelet.kubelet.server.groupsummary import GroupSummary
 
 Stats = dict[str, Any]
 
@@ -29,7 +31,7 @@ class NodeCPU:
         if self._last is None:
             self._last = (now, nanoseconds)
         elif now - self._last[0] >= 1:
-            self._rate = int((nanoseconds - self._last[1]) / (now - self._last[0]))
+            self._rate = max(0, int((nanoseconds - self._last[1]) / (now - self._last[0])))
             self._last = (now, nanoseconds)
         return self._rate
 
@@ -50,6 +52,13 @@ def memory(meminfo: str) -> Stats:
         "workingSetBytes": total - available,
         "rssBytes": values.get("AnonPages", 0),
     }
+
+
+def swap(meminfo: str) -> Stats:
+    """The node's swap from /proc/meminfo. Pure."""
+    values = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in meminfo.splitlines() if ":" in line}
+    total, free = values.get("SwapTotal", 0), values.get("SwapFree", 0)
+    return {"swapAvailableBytes": free, "swapUsageBytes": total - free}
 
 
 def filesystem(path: str, now: str) -> Stats:
@@ -89,49 +98,22 @@ def interfaces(text: str) -> list[Stats]:
     return result
 
 
-def container_stats(item: Any, started_at: float) -> Stats:
-    """One container's entry from CRI's ContainerStats. Pure."""
-    cpu_time, memory_time = item.cpu.timestamp / 1e9, item.memory.timestamp / 1e9
-    working_set = item.memory.working_set_bytes.value
-    result: Stats = {
-        "name": item.attributes.labels.get(rs.L_CONTAINER, item.attributes.metadata.name),
-        "startTime": timestamp(started_at),
-        "cpu": {
-            "time": timestamp(cpu_time),
-            "usageNanoCores": item.cpu.usage_nano_cores.value,
-            "usageCoreNanoSeconds": item.cpu.usage_core_nano_seconds.value,
-        },
-        "memory": {
-            "time": timestamp(memory_time),
-            "usageBytes": item.memory.usage_bytes.value or working_set,
-            "workingSetBytes": working_set,
-            "rssBytes": item.memory.rss_bytes.value,
-            "pageFaults": item.memory.page_faults.value,
-            "majorPageFaults": item.memory.major_page_faults.value,
-        },
-    }
-    if item.HasField("writable_layer") and item.writable_layer.timestamp:
-        layer = item.writable_layer
-        result["rootfs"] = {
-            "time": timestamp(layer.timestamp / 1e9),
-            "usedBytes": layer.used_bytes.value,
-            "inodesUsed": layer.inodes_used.value,
-        }
-    if item.HasField("swap"):
-        result["swap"] = {"time": timestamp(memory_time), "swapUsageBytes": item.swap.swap_usage_bytes.value}
-    return result
-
-
 class Summary:
-    """Collects the summary. `pods()` gives the runtime statuses by uid."""
+    """Collects the summary. `kubelet_cgroup` is the configured one, or ""."""
 
-    def __init__(self, cri: CRIClient, node_name: str, root_dir: str, pods: Any, logs_root: str) -> None:
+    def __init__(
+        self, cri: CRIClient, node_name: str, root_dir: str, pods: PodManager, logs_root: str,
+        cgroup_version: int = 1, kubelet_cgroup: str = "",
+    ) -> None:  # fmt: skip
         self._cri = cri
         self._node = node_name
-        self._root = root_dir
+        self._root = root_dir.rstrip("/")
         self._pods = pods
         self._logs = logs_root
+        self._version = cgroup_version
+        self._kubelet = kubelet_cgroup
         self._cpu = NodeCPU()
+        self._rates: dict[str, NodeCPU] = {}
 
     async def containers(self) -> list[Any]:
         """CRI's statistics of all running containers. Raises RpcError."""
@@ -139,10 +121,27 @@ class Summary:
 
     async def collect(self) -> Stats:
         """The whole summary. Raises RpcError."""
-        items = await self.containers()
+        from cka_kubelet.kubelet.server.cgroupstats import CgroupReader  # only a monitored node needs these three
+        from cka_kubelet.kubelet.server.groupsummary import GroupSummary
+        from cka_kubelet.kubelet.server.podsummary import PodSummary
+
+        items = {item.attributes.id: item for item in await self.containers()}
         image_fs = await self._image_fs()
-        node = await asyncio.to_thread(self._node_stats, image_fs)
-        return {"node": node, "pods": await asyncio.to_thread(self._pod_stats, items, node["fs"])}
+        fresh: dict[str, NodeCPU] = {}
+
+        def rate(key: str, now: float, nanoseconds: int) -> int:
+            fresh[key] = self._rates.get(key) or NodeCPU()
+            return fresh[key].sample(now, nanoseconds)
+
+        def build() -> Stats:
+            groups = GroupSummary(CgroupReader(self._version), rate)
+            node = self._node_stats(image_fs, groups)
+            pods = PodSummary(groups, self._pods, self._root, self._logs, node["fs"], node["runtime"]["imageFs"])
+            return {"node": node, "pods": pods.all(items)}
+
+        result = await asyncio.to_thread(build)
+        self._rates = fresh
+        return result
 
     async def filesystems(self) -> dict[str, system.Filesystem]:
         """The kubelet's and the images' file systems by device. Raises RpcError."""
@@ -164,7 +163,7 @@ class Summary:
             return entry.fs_id.mountpoint, entry.used_bytes.value, entry.inodes_used.value
         return "", 0, 0
 
-    def _node_stats(self, image_fs: tuple[str, int, int]) -> Stats:
+    def _node_stats(self, image_fs: tuple[str, int, int], groups: "GroupSummary") -> Stats:
         moment = time.time()
         now = timestamp(moment)
         stat = Path("/proc/stat").read_text()
@@ -173,61 +172,23 @@ class Summary:
         images = filesystem(image_fs[0], now) if image_fs[0] else {}
         if images:
             images.update(usedBytes=image_fs[1], inodesUsed=image_fs[2])
-        max_pid = int(Path("/proc/sys/kernel/pid_max").read_text())
-        processes = sum(1 for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        meminfo, pressure = Path("/proc/meminfo").read_text(), groups.pressure("/")
+        max_pid, processes = system.processes()
         return {
             "nodeName": self._node,
+            "systemContainers": groups.system_containers(self._pods.cgroups.top, self._kubelet, moment),
             "startTime": timestamp(boot),
-            "cpu": {"time": now, "usageNanoCores": self._cpu.sample(moment, busy), "usageCoreNanoSeconds": busy},
-            "memory": {"time": now, **memory(Path("/proc/meminfo").read_text())},
+            "cpu": {
+                "time": now,
+                "usageNanoCores": self._cpu.sample(moment, busy),
+                "usageCoreNanoSeconds": busy,
+                "psi": pressure["cpu"],
+            },
+            "memory": {"time": now, **memory(meminfo), **groups.faults("/"), "psi": pressure["memory"]},
+            "io": {"time": now, "psi": pressure["io"]},
             "network": {"time": now, "name": "", "interfaces": interfaces(Path("/proc/net/dev").read_text())},
             "fs": filesystem(self._root, now),
             "runtime": {"imageFs": images, "containerFs": images},
             "rlimit": {"time": now, "maxpid": max_pid, "curproc": processes},
+            "swap": {"time": now, **swap(meminfo)},
         }
-
-    def _pod_stats(self, items: list[Any], node_fs: Stats) -> list[Stats]:
-        by_id = {item.attributes.id: item for item in items}
-        result = []
-        for status in list(self._pods()):
-            entries = []
-            for container in status.running():
-                item = by_id.get(container.id)
-                if item is not None:
-                    entry = container_stats(item, container.started_at / 1e9)
-                    log = f"{self._logs}/{status.namespace}_{status.name}_{status.uid}/{container.name}"
-                    entries.append({**entry, "logs": on_disk(node_fs, disk_usage(log))})
-            if entries:
-                volumes = disk_usage(f"{self._root.rstrip('/')}/pods/{status.uid}/volumes/kubernetes.io~empty-dir")
-                result.append({**_pod(status, entries), "ephemeral-storage": _ephemeral(node_fs, entries, volumes)})
-        return result
-
-
-def on_disk(filesystem_stats: Stats, used: tuple[int, int]) -> Stats:
-    """Files of (bytes, inodes) on a file system. Pure."""
-    return {**filesystem_stats, "usedBytes": used[0], "inodesUsed": used[1]}
-
-
-def _ephemeral(node_fs: Stats, entries: list[Stats], volumes: tuple[int, int]) -> Stats:
-    parts = [entry[part] for entry in entries for part in ("rootfs", "logs") if part in entry]
-    size = volumes[0] + sum(part["usedBytes"] for part in parts)
-    return on_disk(node_fs, (size, volumes[1] + sum(part["inodesUsed"] for part in parts)))
-
-
-def _pod(status: rs.PodStatus, entries: list[Stats]) -> Stats:
-    started = min((s.created_at for s in status.sandboxes if s.ready), default=0) / 1e9
-    cpu, used = [e["cpu"] for e in entries], [e["memory"] for e in entries]
-    return {
-        "podRef": {"name": status.name, "namespace": status.namespace, "uid": status.uid},
-        "startTime": timestamp(started),
-        "containers": entries,
-        "cpu": {
-            "time": max(c["time"] for c in cpu),
-            "usageNanoCores": sum(c["usageNanoCores"] for c in cpu),
-            "usageCoreNanoSeconds": sum(c["usageCoreNanoSeconds"] for c in cpu),
-        },
-        "memory": {
-            "time": max(m["time"] for m in used),
-            **{k: sum(m[k] for m in used) for k in ("usageBytes", "workingSetBytes", "rssBytes")},
-        },
-    }

@@ -8,7 +8,7 @@ import pytest
 
 from cka_kubelet.kube import exposition
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
-from cka_kubelet.kubelet.server import containerlogs, routes, stats, varlog
+from cka_kubelet.kubelet.server import containerlogs, podsummary, routes, stats, varlog
 from cka_kubelet.kubelet.server.auth import Auth, User
 
 LINES = (
@@ -164,5 +164,5 @@ def test_node_figures() -> None:
 
 
 def test_files_on_disk_keep_their_file_systems_size() -> None:
-    got = stats.on_disk({"capacityBytes": 100, "usedBytes": 50, "inodesUsed": 9}, (5, 2))
+    got = podsummary.on_disk({"capacityBytes": 100, "usedBytes": 50, "inodesUsed": 9}, (5, 2))
     assert got == {"capacityBytes": 100, "usedBytes": 5, "inodesUsed": 2}
