@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from textual import events
@@ -78,22 +79,27 @@ async def test_resize_reaches_the_program() -> None:
         await until(pilot, lambda: "31 101" in app.painted())
 
 
-@pytest.mark.parametrize("program", ["less", "vim"])
-async def test_full_screen_programs(program: str) -> None:
-    argv = {
-        "less": ["less", "/etc/services"],
-        "vim": ["vim", "-u", "NONE", "-i", "NONE", "-n", "/etc/services"],
-    }[program]
-    app = Host(lambda columns, rows: PtyTerminal(argv, columns, rows))
+@pytest.mark.parametrize(
+    ("argv", "leave"),
+    [(["less"], "q"), (["vim", "-u", "NONE", "-i", "NONE", "-n"], "escape colon q exclamation_mark enter")],
+    ids=["less", "vim"],
+)
+async def test_full_screen_programs(argv: list[str], leave: str, tmp_path: Path) -> None:
+    lines = [f"line {number}" for number in range(200)]
+    (tmp_path / "text").write_text("\n".join(lines) + "\n")
+    app = Host(lambda columns, rows: PtyTerminal(["env", "-C", str(tmp_path), *argv, "text"], columns, rows))
+
+    def top() -> list[str]:
+        return app.painted()[:20]
+
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.emulator and app.session.emulator.alternate_screen)
-        await until(pilot, lambda: "services" in "".join(app.painted()))
-        before = app.painted()
+        await until(pilot, lambda: top() == lines[:20])
+        assert app.session.emulator and app.session.emulator.alternate_screen
         await pilot.press("ctrl+d")
-        await until(pilot, lambda: app.painted() != before)
+        await until(pilot, lambda: top()[0] in lines[1:] and top() == lines[lines.index(top()[0]) :][:20])
         await pilot.press("g", "g")
-        await until(pilot, lambda: app.painted()[:20] == before[:20])
-        await pilot.press(*(["q"] if program == "less" else ["escape", "colon", "q", "exclamation_mark", "enter"]))
+        await until(pilot, lambda: top() == lines[:20])
+        await pilot.press(*leave.split())
         await until(pilot, lambda: app.session.state == "ended")
 
 
