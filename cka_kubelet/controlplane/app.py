@@ -20,7 +20,7 @@ from cka_kubelet.controlplane.proxy import KubeletProxy
 from cka_kubelet.controlplane.registry import Registry
 from cka_kubelet.controlplane.resources import Resources
 from cka_kubelet.controlplane.server import APIServer
-from cka_kubelet.controlplane.store import Store
+from cka_kubelet.controlplane.sqlitestore import SQLiteStore
 from cka_kubelet.controlplane.tokens import TokenSigner
 from cka_kubelet.kube import httpserver, klog, tlsserver
 
@@ -61,16 +61,16 @@ def _notify_ready() -> None:
 
 async def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT. Raises OSError, ssl.SSLError or ValueError for bad files or a taken port."""
-    store = Store(Path(options.data_dir) / "state.db")
+    store = SQLiteStore(Path(options.data_dir) / "state.db")
     registry = Registry(store, Admission(store, options.service_cluster_ip_range))
     signer = _signer(options)
     resources = Resources(registry, Authorizer(store), Authenticator(store, signer), signer)
     address = options.advertise_address or _own_address()
     services = ipaddress.ip_network(options.service_cluster_ip_range)
-    bootstrap.populate(registry, address, options.secure_port, str(next(services.hosts())))
+    await bootstrap.populate(registry, address, options.secure_port, str(next(services.hosts())))
     server_url = f"https://{address}:{options.secure_port}"
     cidrs = (options.cluster_cidr, options.service_cluster_ip_range)
-    kubeadmconfig.populate(registry, server_url, Path(options.client_ca_file), *cidrs)
+    await kubeadmconfig.populate(registry, server_url, Path(options.client_ca_file), *cidrs)
     api = APIServer(resources, KubeletProxy(registry, _kubelet_tls(options)), f"{address}:{options.secure_port}")
     tls = tlsserver.server_context(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file)
     server = await httpserver.serve(api.handle, options.bind_address, options.secure_port, tls)
@@ -92,4 +92,4 @@ async def run(options: Options) -> None:
         await asyncio.gather(controllers, stopping, return_exceptions=True)
         server.close()
         await server.wait_closed()
-        store.close()
+        await store.close()

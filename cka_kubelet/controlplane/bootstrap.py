@@ -101,47 +101,49 @@ _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 
 
-def populate(registry: Registry, address: str, port: int, service_address: str) -> None:
+async def populate(registry: Registry, address: str, port: int, service_address: str) -> None:
     """Create what is missing; what exists is left alone, except the API's own endpoints."""
     for name in _NAMESPACES:
-        ensure(registry, kind("namespaces"), "", {"metadata": {"name": name}})
+        await ensure(registry, kind("namespaces"), "", {"metadata": {"name": name}})
     for name, value in _PRIORITIES.items():
         obj = {"metadata": {"name": name}, "value": value, "preemptionPolicy": "PreemptLowerPriority"}
-        ensure(registry, kind("priorityclasses.scheduling.k8s.io"), "", obj)
+        await ensure(registry, kind("priorityclasses.scheduling.k8s.io"), "", obj)
     for name, rules in _ROLES.items():
         obj = {"metadata": {"name": name, "labels": _LABELS}, "rules": rules}
-        ensure(registry, kind(f"clusterroles.{_RBAC}"), "", obj)
+        await ensure(registry, kind(f"clusterroles.{_RBAC}"), "", obj)
     for name, (role, groups) in _BINDINGS.items():
         subjects = [{"kind": "Group", "apiGroup": _RBAC, "name": group} for group in groups]
         reference = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role}
         obj = {"metadata": {"name": name, "labels": _LABELS}, "roleRef": reference, "subjects": subjects}
-        ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
+        await ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
     kubelet_api = {"kind": "User", "apiGroup": _RBAC, "name": "kube-apiserver-kubelet-client"}
     reference = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "system:kubelet-api-admin"}
     obj = {"metadata": {"name": "kube-apiserver-kubelet-api-admin"}, "roleRef": reference, "subjects": [kubelet_api]}
-    ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
-    _own_service(registry, address, port, service_address)
+    await ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
+    await _own_service(registry, address, port, service_address)
 
 
-def _own_service(registry: Registry, address: str, port: int, service_address: str) -> None:
+async def _own_service(registry: Registry, address: str, port: int, service_address: str) -> None:
     labels = {"component": "apiserver", "provider": "kubernetes"}
     ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]
     spec = {"type": "ClusterIP", "clusterIP": service_address, "ports": ports}
     service = {"metadata": {"name": "kubernetes", "labels": labels}, "spec": spec}
-    ensure(registry, kind("services"), "default", service)
+    await ensure(registry, kind("services"), "default", service)
     subset = {"addresses": [{"ip": address}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}
     endpoints = {"metadata": {"name": "kubernetes"}, "subsets": [subset]}
     found = registry.store.get("endpoints", "default", "kubernetes")
     if found is None:
-        ensure(registry, kind("endpoints"), "default", endpoints)
+        await ensure(registry, kind("endpoints"), "default", endpoints)
     elif found.get("subsets") != [subset]:
-        registry.update(kind("endpoints"), "default", "kubernetes", lambda old: {**old, "subsets": [subset]}, MASTER)
+        await registry.update(
+            kind("endpoints"), "default", "kubernetes", lambda old: {**old, "subsets": [subset]}, MASTER
+        )
 
 
-def ensure(registry: Registry, which: Kind, namespace: str, obj: Object) -> None:
+async def ensure(registry: Registry, which: Kind, namespace: str, obj: Object) -> None:
     """Create an object unless it is there."""
     try:
-        registry.create(which, namespace, obj, MASTER)
+        await registry.create(which, namespace, obj, MASTER)
     except StatusError as error:
         if error.code != 409:
             raise

@@ -62,7 +62,7 @@ class LocalClient:
     ) -> Object:
         await asyncio.sleep(0)  # a call lets others run, as one over the network would
         info, query = self._request(method, path, options)
-        return self._resources.call(self._user, info, query, body, content_type).object
+        return (await self._resources.call(self._user, info, query, body, content_type)).object
 
     def _request(
         self, method: str, path: str, options: Mapping[str, object]
@@ -102,5 +102,5 @@ class LocalClient:
         """Watch events."""
         options = {**options, "watch": "true", "resourceVersion": resource_version}
         info, query = self._request("GET", path, options)
-        async for event in self._resources.watch(info, query):
+        async for event in await self._resources.watch(info, query):
             yield event

@@ -50,29 +50,39 @@ users: null
 """
 
 
-def populate(registry: Registry, server: str, ca_file: Path, pods: str, services: str) -> None:
+async def populate(registry: Registry, server: str, ca_file: Path, pods: str, services: str) -> None:
     """Create what is missing. `server`: the API server's URL; `pods`, `services`: CIDRs."""
     cluster = _CLUSTER_CONFIGURATION.format(pods=pods, services=services)
-    _shared(
+    await _shared(
         registry, "kube-system", "kubeadm-config", {"ClusterConfiguration": cluster}, "nodes-kubeadm-config", _JOINING
     )
-    info = _CLUSTER_INFO.format(ca=base64.b64encode(ca_file.read_bytes()).decode(), server=server)
+    info = _cluster_info(server, ca_file)
     anonymous = [("User", "system:anonymous")]
-    _shared(registry, "kube-public", "cluster-info", {"kubeconfig": info}, "bootstrap-signer-clusterinfo", anonymous)
-    if KUBELET_CONFIG.exists():
-        config = {"kubelet": KUBELET_CONFIG.read_text()}
-        _shared(registry, "kube-system", "kubelet-config", config, "kubelet-config", _JOINING)
+    await _shared(
+        registry, "kube-public", "cluster-info", {"kubeconfig": info}, "bootstrap-signer-clusterinfo", anonymous
+    )
+    config = _kubelet_config()
+    if config:
+        await _shared(registry, "kube-system", "kubelet-config", config, "kubelet-config", _JOINING)
 
 
-def _shared(
+def _cluster_info(server: str, ca_file: Path) -> str:
+    return _CLUSTER_INFO.format(ca=base64.b64encode(ca_file.read_bytes()).decode(), server=server)
+
+
+def _kubelet_config() -> dict[str, str]:
+    return {"kubelet": KUBELET_CONFIG.read_text()} if KUBELET_CONFIG.exists() else {}
+
+
+async def _shared(
     registry: Registry, namespace: str, name: str, data: dict[str, str], role: str, readers: list[tuple[str, str]]
 ) -> None:
     """A ConfigMap, and a role `kubeadm:<role>` that lets `readers` (kind, name) get it."""
-    ensure(registry, kind("configmaps"), namespace, {"metadata": {"name": name}, "data": data})
+    await ensure(registry, kind("configmaps"), namespace, {"metadata": {"name": name}, "data": data})
     rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name]}
     metadata = {"name": f"kubeadm:{role}"}
-    ensure(registry, kind(f"roles.{_RBAC}"), namespace, {"metadata": metadata, "rules": [rule]})
+    await ensure(registry, kind(f"roles.{_RBAC}"), namespace, {"metadata": metadata, "rules": [rule]})
     subjects = [{"apiGroup": _RBAC, "kind": which, "name": who} for which, who in readers]
     reference = {"apiGroup": _RBAC, "kind": "Role", "name": f"kubeadm:{role}"}
     binding = {"metadata": metadata, "roleRef": reference, "subjects": subjects}
-    ensure(registry, kind(f"rolebindings.{_RBAC}"), namespace, binding)
+    await ensure(registry, kind(f"rolebindings.{_RBAC}"), namespace, binding)

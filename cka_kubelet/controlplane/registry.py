@@ -6,18 +6,22 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
 
 from cka_kubelet.controlplane import admission, strategies
 from cka_kubelet.controlplane.fields import field_getter
 from cka_kubelet.controlplane.kinds import Kind
-from cka_kubelet.controlplane.store import Store
+from cka_kubelet.controlplane.kinds import kind as kind_of
+from cka_kubelet.controlplane.store import ConflictError, Store
 from cka_kubelet.kube import apistatus, labels
 from cka_kubelet.kube.apistatus import Cause
 
 Object = dict[str, Any]
 Change = Callable[[Object], Object]
+Result = TypeVar("Result")
+
+_ATTEMPTS = 10
 
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 _NAME_TEXT = (
@@ -69,8 +73,28 @@ class Registry:
             items = [item for item in items if labels.matches_fields(field, field_getter(item))]
         return items
 
-    def create(self, kind: Kind, namespace: str, obj: Object, user: User, *, dry_run: bool = False) -> Object:
+    async def _settle(self, kind: Kind, name: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        """Do `attempt` on what is in memory. When that fails, see what is really stored and if it differs try again.
+
+        So a write costs one round trip and is still decided by what is stored, as upstream's GuaranteedUpdate does it.
+        """
+        for _ in range(_ATTEMPTS):
+            seen = self.store.revision
+            try:
+                return await attempt()
+            except ConflictError:
+                await self.store.current()
+            except apistatus.StatusError:
+                await self.store.current()
+                if self.store.revision == seen:
+                    raise
+        raise apistatus.conflict(kind.plural, name, "", kind.group)
+
+    async def create(self, kind: Kind, namespace: str, obj: Object, user: User, *, dry_run: bool = False) -> Object:
         """Store a new object: names it, defaults it, admits it, checks it."""
+        return await self._settle(kind, "", lambda: self._create(kind, namespace, obj, user, dry_run))
+
+    async def _create(self, kind: Kind, namespace: str, obj: Object, user: User, dry_run: bool) -> Object:
         obj = copy.deepcopy(obj)
         metadata = obj.setdefault("metadata", {}) or {}
         obj["metadata"] = metadata
@@ -90,7 +114,7 @@ class Registry:
         self._admission.create(kind, obj, user)
         strategies.prepare_create(kind, obj)
         self._check(kind, obj, None)
-        return obj if dry_run else self.store.put(kind.storage, obj)
+        return obj if dry_run else await self.store.write(kind.storage, obj, None)
 
     def _name(self, kind: Kind, metadata: Object, namespace: str) -> None:
         if kind.namespaced:
@@ -117,7 +141,7 @@ class Registry:
         if causes:
             raise apistatus.invalid(kind.kind, obj["metadata"]["name"], causes, kind.group)
 
-    def update(
+    async def update(
         self,
         kind: Kind,
         namespace: str,
@@ -128,7 +152,17 @@ class Registry:
         subresource: str = "",
         dry_run: bool = False,
     ) -> Object:
-        """Replace an object by `change(old)`, which may return `old` with differences or a whole new one."""
+        """Replace an object by `change(old)`, which may return `old` with differences or a whole new one.
+
+        `change` is called again when somebody else has changed the object meanwhile.
+        """
+        return await self._settle(
+            kind, name, lambda: self._update(kind, namespace, name, change, user, subresource, dry_run)
+        )
+
+    async def _update(
+        self, kind: Kind, namespace: str, name: str, change: Change, user: User, subresource: str, dry_run: bool
+    ) -> Object:
         old = self.get(kind, namespace, name)
         obj = copy.deepcopy(change(old))
         metadata = obj.setdefault("metadata", {})
@@ -152,8 +186,17 @@ class Registry:
         if obj == old or dry_run:
             return obj
         if self._finished(kind, obj):
-            return self.store.remove(kind.storage, namespace, name) or obj
-        return self.store.put(kind.storage, obj)
+            return await self.store.remove(kind.storage, old)
+        return await self.store.write(kind.storage, obj, old)
+
+    async def modify(self, kind: Kind, namespace: str, name: str, change: Change) -> Object:
+        """Store `change(old)` as it is, checked by nobody. `change` gets a copy and may be called again."""
+
+        async def attempt() -> Object:
+            old = self.get(kind, namespace, name)
+            return await self.store.write(kind.storage, change(copy.deepcopy(old)), old)
+
+        return await self._settle(kind, name, attempt)
 
     def _preconditions(self, kind: Kind, name: str, new: Object, old: Object) -> None:
         uid, revision = new.get("uid"), new.get("resourceVersion")
@@ -171,21 +214,26 @@ class Registry:
             return not (obj.get("spec") or {}).get("finalizers")
         return bool(metadata.get("deletionGracePeriodSeconds") == 0)
 
-    def delete(
+    async def delete(
         self, kind: Kind, namespace: str, name: str, options: Object, *, dry_run: bool = False
     ) -> tuple[Object, bool]:
         """Delete, gracefully where the kind knows how. Gives the object and whether it is gone already."""
+        return await self._settle(kind, name, lambda: self._delete(kind, namespace, name, options, dry_run))
+
+    async def _delete(
+        self, kind: Kind, namespace: str, name: str, options: Object, dry_run: bool
+    ) -> tuple[Object, bool]:
         old = self.get(kind, namespace, name)
         metadata = old["metadata"]
         self._preconditions(kind, name, options.get("preconditions") or {}, metadata)
         if options.get("propagationPolicy") == "Orphan":
-            self._orphan(metadata["uid"])
+            await self._orphan(metadata["uid"])
         grace = self._grace(kind, old, options)
         waits = grace > 0 or bool(metadata.get("finalizers")) or kind.resource == "namespaces"
         if dry_run:
             return old, not waits
         if not waits:
-            return self.store.remove(kind.storage, namespace, name) or old, True
+            return await self.store.remove(kind.storage, old), True
         previous = metadata.get("deletionGracePeriodSeconds")
         if metadata.get("deletionTimestamp") and (previous is None or grace >= previous):
             return old, False
@@ -197,7 +245,7 @@ class Registry:
         if kind.resource == "namespaces":
             obj["metadata"].pop("deletionGracePeriodSeconds")
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
-        return self.store.put(kind.storage, obj), False
+        return await self.store.write(kind.storage, obj, old), False
 
     def admit_delete(self, kind: Kind, name: str) -> None:
         """Raise StatusError when this object may not be deleted at all."""
@@ -212,12 +260,15 @@ class Registry:
         asked = options.get("gracePeriodSeconds")
         return int(asked if asked is not None else spec.get("terminationGracePeriodSeconds", 30))
 
-    def _orphan(self, owner: str) -> None:
+    async def _orphan(self, owner: str) -> None:
+        def orphaned(obj: Object) -> Object:
+            references = obj["metadata"].get("ownerReferences") or ()
+            obj["metadata"]["ownerReferences"] = [each for each in references if each.get("uid") != owner]
+            return obj
+
         for resource in ("replicasets.apps", "pods", "controllerrevisions.apps", "jobs.batch"):
             for item in self.store.list(resource):
-                owners = item["metadata"].get("ownerReferences") or []
+                owners = item["metadata"].get("ownerReferences") or ()
                 if any(reference.get("uid") == owner for reference in owners):
-                    changed = copy.deepcopy(item)
-                    left = [reference for reference in owners if reference.get("uid") != owner]
-                    changed["metadata"]["ownerReferences"] = left
-                    self.store.put(resource, changed)
+                    metadata = item["metadata"]
+                    await self.modify(kind_of(resource), metadata["namespace"], metadata["name"], orphaned)

@@ -42,13 +42,15 @@ class Resources:
         self.authenticator = authenticator
         self.signer = signer
 
-    def call(self, user: User, info: RequestInfo, query: Query, body: Object | list[Any], content_type: str) -> Answer:
+    async def call(
+        self, user: User, info: RequestInfo, query: Query, body: Object | list[Any], content_type: str
+    ) -> Answer:
         """Carry out any verb but watch. A body of wrong types is the client's mistake: BadRequest."""
         kind = _kind(info)
         if not kind.namespaced:
             info = info._replace(namespace="")  # /namespaces/x is authorized in namespace x but stored in none
         try:
-            return self._call(user, info, kind, query, body, content_type)
+            return await self._call(user, info, kind, query, body, content_type)
         except (TypeError, AttributeError, KeyError, ValueError) as error:
             if not body:
                 raise
@@ -56,31 +58,38 @@ class Resources:
             text = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {error}'
             raise apistatus.bad_request(text) from error
 
-    def _call(
+    async def _call(
         self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object | list[Any], content_type: str
     ) -> Answer:
         if info.subresource:
-            found = subresources.handle(self, user, info, kind, query, body)
+            found = await subresources.handle(self, user, info, kind, query, body)
             if found is not None:
                 return Answer(*found)
         elif info.verb not in kind.verbs:
             raise apistatus.method_not_allowed(kind.plural, info.verb, kind.group)
         match info.verb:
             case "get":
+                await self._read(query)
                 return Answer(200, self._out(kind, self.registry.get(kind, info.namespace, info.name)))
             case "list":
+                await self._read(query)
                 return Answer(200, self.list_objects(kind, info, query))
             case "create":
-                return self._create(user, info, kind, query, _mapping(body))
+                return await self._create(user, info, kind, query, _mapping(body))
             case "update":
-                return self._update(user, info, kind, query, _mapping(body))
+                return await self._update(user, info, kind, query, _mapping(body))
             case "patch":
-                return self._patch(user, info, kind, query, body, content_type)
+                return await self._patch(user, info, kind, query, body, content_type)
             case "delete":
-                return self._delete(info, kind, query, body)
+                return await self._delete(info, kind, query, body)
             case "deletecollection":
-                return self._delete_collection(info, kind, query, body)
+                return await self._delete_collection(info, kind, query, body)
         raise apistatus.method_not_allowed(kind.plural, info.verb, kind.group)
+
+    async def _read(self, query: Query) -> None:
+        """Unless any version will do (resourceVersion=0), an answer shows all that was written before the question."""
+        if first(query, "resourceVersion") != "0":
+            await self.registry.store.current()
 
     def list_objects(self, kind: Kind, info: RequestInfo, query: Query) -> Object:
         """A list object."""
@@ -93,7 +102,7 @@ class Resources:
             "items": [self._out(kind, item) for item in items],
         }
 
-    def watch(self, info: RequestInfo, query: Query) -> AsyncIterator[Object]:
+    async def watch(self, info: RequestInfo, query: Query) -> AsyncIterator[Object]:
         """Watch events. Raises before the first one."""
         kind = _kind(info)
         namespace = info.namespace if kind.namespaced else ""
@@ -101,7 +110,7 @@ class Resources:
             raise apistatus.method_not_allowed(kind.plural, info.verb, kind.group)
         label, field = _selectors(kind, query, info.name)
         view = watching.Filter(namespace, label, field)
-        found = watching.start(self.registry.store, kind, view, query)
+        found = await watching.start(self.registry.store, kind, view, query)
         return found if kind.resource != "events.events.k8s.io" else _new_events(found)
 
     def _out(self, kind: Kind, obj: Object) -> Object:
@@ -110,16 +119,16 @@ class Resources:
     def _in(self, kind: Kind, obj: Object) -> Object:
         return events.to_core(obj) if kind.storage == "events" else obj
 
-    def _create(self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object) -> Answer:
+    async def _create(self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object) -> Answer:
         _check_kind(kind, body)
         if kind.verbs == ("create",):
-            return Answer(201, subresources.review(self, user, kind, info, body))
+            return Answer(201, await subresources.review(self, user, kind, info, body))
         obj = self._in(kind, body)
         stored = subresources.stored_kind(kind)
-        created = self.registry.create(stored, info.namespace, obj, user, dry_run=_dry(query, body))
+        created = await self.registry.create(stored, info.namespace, obj, user, dry_run=_dry(query, body))
         return Answer(201, self._out(kind, created))
 
-    def _update(self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object) -> Answer:
+    async def _update(self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object) -> Answer:
         _check_kind(kind, body)
         obj = self._in(kind, body)
         name = (obj.get("metadata") or {}).get("name", info.name)
@@ -129,13 +138,14 @@ class Resources:
         stored, dry = subresources.stored_kind(kind), _dry(query, body)
         missing = self.registry.store.get(kind.storage, info.namespace, info.name) is None
         if missing and kind.resource in strategies.CREATE_ON_UPDATE and not info.subresource:
-            return Answer(201, self._out(kind, self.registry.create(stored, info.namespace, obj, user, dry_run=dry)))
-        changed = self.registry.update(
+            made = await self.registry.create(stored, info.namespace, obj, user, dry_run=dry)
+            return Answer(201, self._out(kind, made))
+        changed = await self.registry.update(
             stored, info.namespace, info.name, lambda _: obj, user, subresource=info.subresource, dry_run=dry
         )
         return Answer(200, self._out(kind, changed))
 
-    def _patch(
+    async def _patch(
         self, user: User, info: RequestInfo, kind: Kind, query: Query, body: Object | list[Any], content_type: str
     ) -> Answer:
         stored, dry = subresources.stored_kind(kind), _dry(query, body)
@@ -143,7 +153,7 @@ class Resources:
         if content_type == _APPLY and missing and not info.subresource:
             obj = copy.deepcopy(_mapping(body))
             obj.setdefault("metadata", {})["name"] = info.name
-            return Answer(201, self.registry.create(stored, info.namespace, obj, user, dry_run=dry))
+            return Answer(201, await self.registry.create(stored, info.namespace, obj, user, dry_run=dry))
 
         def change(old: Object) -> Object:
             source = self._out(kind, old)
@@ -158,29 +168,30 @@ class Resources:
                 cause = apistatus.Cause("FieldValueInvalid", f"Invalid value: {value}: {error}", "patch")
                 raise apistatus.StatusError(422, "Invalid", text, {"causes": [cause._asdict()]}) from error
 
-        changed = self.registry.update(
+        changed = await self.registry.update(
             stored, info.namespace, info.name, change, user, subresource=info.subresource, dry_run=dry
         )
         return Answer(200, self._out(kind, changed))
 
-    def _delete(self, info: RequestInfo, kind: Kind, query: Query, body: object) -> Answer:
+    async def _delete(self, info: RequestInfo, kind: Kind, query: Query, body: object) -> Answer:
         options = _delete_options(query, body)
         self.registry.admit_delete(kind, info.name)
         stored = subresources.stored_kind(kind)
-        obj, gone = self.registry.delete(stored, info.namespace, info.name, options, dry_run=_dry(query, options))
+        obj, gone = await self.registry.delete(stored, info.namespace, info.name, options, dry_run=_dry(query, options))
         if not gone or kind.resource in strategies.RETURNS_DELETED:
             return Answer(200, self._out(kind, obj))
         details = {"name": info.name, "group": kind.group, "kind": kind.plural, "uid": obj["metadata"]["uid"]}
         return Answer(200, apistatus.success({key: value for key, value in details.items() if value}))
 
-    def _delete_collection(self, info: RequestInfo, kind: Kind, query: Query, body: object) -> Answer:
+    async def _delete_collection(self, info: RequestInfo, kind: Kind, query: Query, body: object) -> Answer:
         options = _delete_options(query, body)
+        await self.registry.store.current()
         found = self.list_objects(kind, info, query)
         stored = subresources.stored_kind(kind)
         for item in found["items"]:
             metadata = item["metadata"]
             self.registry.admit_delete(kind, metadata["name"])
-            self.registry.delete(stored, metadata.get("namespace", ""), metadata["name"], options)
+            await self.registry.delete(stored, metadata.get("namespace", ""), metadata["name"], options)
         return Answer(200, found)
 
 

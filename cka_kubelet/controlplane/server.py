@@ -71,10 +71,10 @@ class APIServer:
         if info.subresource in _PROXIED.get(info.plural, ()) and info.subresource in info.kind.subresources:
             return await self._proxy.handle(request, info, query)
         if info.verb == "watch":
-            events = self._resources.watch(info, query)
+            events = await self._resources.watch(info, query)
             return Response(200, _JSON, _watch_lines(info.kind, events, request))
         body, content_type = await _body(request)
-        answer = self._resources.call(user, info, query, body, content_type)
+        answer = await self._resources.call(user, info, query, body, content_type)
         shaped = _shape(info, answer.object, request) if answer.status < 300 else answer.object
         return Response(answer.status, _JSON, _encode(shaped))
 

@@ -1,14 +1,12 @@
-"""Objects with resource versions: SQLite below for durability, dicts above for speed, and a history for watches.
+"""Objects with resource versions: in memory for reading and watching, with a history; below, something that keeps them.
 
 Stored objects are never changed in place; whoever wants to change one copies it first.
 """
 
 import asyncio
-import json
-import sqlite3
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 Object = dict[str, Any]
@@ -36,26 +34,35 @@ class ExpiredError(Exception):
         self.oldest = oldest
 
 
+class ConflictError(Exception):
+    """The stored object is not the one that the writer has read: somebody else was faster."""
+
+
 class Subscription:
-    """Changes of one resource from now on. Iterate with `next()`; None ends it (the reader was too slow)."""
+    """Changes of one resource from now on. Iterate with `next()`; None ends it (reader too slow, store set back)."""
 
     def __init__(self, backlog: list[Change]) -> None:
         self._queue: deque[Change] = deque(backlog)
         self._wake = asyncio.Event()
-        self.overrun = False
+        self._ended = False
 
     def push(self, change: Change) -> None:
         """Called by the store for each write."""
         if len(self._queue) >= _QUEUE:
-            self.overrun = True
+            self.end()
         else:
             self._queue.append(change)
+        self._wake.set()
+
+    def end(self) -> None:
+        """Called by the store when the changes after those in the queue cannot be had."""
+        self._ended = True
         self._wake.set()
 
     async def next(self) -> Change | None:
         """The next change; waits for it."""
         while not self._queue:
-            if self.overrun:
+            if self._ended:
                 return None
             self._wake.clear()
             await self._wake.wait()
@@ -66,38 +73,19 @@ class Subscription:
         return self._queue.popleft() if self._queue else None
 
 
-class Store:
-    """All objects. `path` is the SQLite file, or ":memory:". Raises sqlite3.Error, OSError."""
+class Store(ABC):
+    """All objects. Reading and watching is served from memory; writing is done by the class below.
 
-    def __init__(self, path: str | Path) -> None:
-        if path != ":memory:":
-            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("PRAGMA cache_size=-512")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, revision INTEGER,"
-            " value TEXT, PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID"
-        )
-        self._db.execute("CREATE TABLE IF NOT EXISTS revision (value INTEGER)")
+    Reads may lag behind what others have written, except after `current()`; what this process has written, it sees.
+    """
+
+    def __init__(self) -> None:
+        self.revision = 1
         self._objects: dict[str, dict[Key, Object]] = {}
-        for resource, namespace, name, value in self._db.execute(
-            "SELECT resource, namespace, name, value FROM objects"
-        ):
-            self._objects.setdefault(resource, {})[(namespace, name)] = json.loads(value)
-        row = self._db.execute("SELECT value FROM revision").fetchone()
-        if row is None:
-            self._db.execute("INSERT INTO revision VALUES (1)")
-        self.revision: int = row[0] if row else 1
-        self._floor = self.revision
         self._history: dict[str, deque[Change]] = {}
+        self._floor = 1
         self._floors: dict[str, int] = {}
         self._subscriptions: dict[str, list[Subscription]] = {}
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """The stored object, or None. Not to be changed by the caller."""
@@ -112,53 +100,6 @@ class Store:
         """The resources that have objects."""
         return iter([resource for resource, items in self._objects.items() if items])
 
-    def put(self, resource: str, obj: Object) -> Object:
-        """Create or replace; sets metadata.resourceVersion on `obj`, which belongs to the store afterwards."""
-        metadata = obj["metadata"]
-        key = (metadata.get("namespace", ""), metadata["name"])
-        items = self._objects.setdefault(resource, {})
-        old = items.get(key)
-        revision = self.revision + 1
-        metadata["resourceVersion"] = str(revision)
-        text = json.dumps(obj, separators=(",", ":"))
-        self._write("INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?)", (resource, *key, revision, text), revision)
-        items[key] = obj
-        self._publish(Change(revision, "MODIFIED" if old is not None else "ADDED", resource, obj, old))
-        return obj
-
-    def remove(self, resource: str, namespace: str, name: str) -> Object | None:
-        """Delete; gives the last state, with the deletion's resource version."""
-        items = self._objects.get(resource, {})
-        old = items.get((namespace, name))
-        if old is None:
-            return None
-        revision = self.revision + 1
-        where = "DELETE FROM objects WHERE resource=? AND namespace=? AND name=?"
-        self._write(where, (resource, namespace, name), revision)
-        del items[(namespace, name)]
-        last = {**old, "metadata": {**old["metadata"], "resourceVersion": str(revision)}}
-        self._publish(Change(revision, "DELETED", resource, last, old))
-        return last
-
-    def _write(self, statement: str, values: tuple[object, ...], revision: int) -> None:
-        self._db.execute("BEGIN")
-        try:
-            self._db.execute(statement, values)
-            self._db.execute("UPDATE revision SET value=?", (revision,))
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-        self.revision = revision
-
-    def _publish(self, change: Change) -> None:
-        history = self._history.setdefault(change.resource, deque())
-        history.append(change)
-        if len(history) > _HISTORY:
-            self._floors[change.resource] = history.popleft().revision
-        for subscription in self._subscriptions.get(change.resource, ()):
-            subscription.push(change)
-
     def subscribe(self, resource: str, since: int | None) -> tuple[Subscription, Callable[[], None]]:
         """Changes after revision `since` (None: from now on), and a function that ends it. Raises ExpiredError."""
         backlog: list[Change] = []
@@ -171,3 +112,66 @@ class Store:
         found = self._subscriptions.setdefault(resource, [])
         found.append(subscription)
         return subscription, lambda: found.remove(subscription)
+
+    @abstractmethod
+    async def write(self, resource: str, obj: Object, old: Object | None) -> Object:
+        """Put `obj` in the place of `old`, None for a new object. Gives it with its resource version.
+
+        `obj` belongs to the store afterwards. Raises ConflictError when what is stored is not `old`, StatusError when
+        nothing can be stored at all.
+        """
+
+    @abstractmethod
+    async def remove(self, resource: str, old: Object) -> Object:
+        """Delete `old`; gives its last state, with the deletion's resource version. Raises what `write` raises."""
+
+    @abstractmethod
+    async def current(self) -> None:
+        """Wait until reads show everything that anybody has written before this call. Raises StatusError."""
+
+    @abstractmethod
+    async def check(self) -> str:
+        """What is wrong with the storage, "" when it is well; for /readyz."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of files and connections."""
+
+    def _begin(self, objects: dict[str, dict[Key, Object]], revision: int) -> None:
+        """Start from these objects, with no history before `revision`; watches of before end."""
+        self._objects, self.revision, self._floor = objects, revision, revision
+        self._history.clear()
+        self._floors.clear()
+        for found in self._subscriptions.values():
+            for subscription in found:
+                subscription.end()
+
+    def _applied(self, resource: str, key: Key, obj: Object | None, revision: int) -> Object | None:
+        """Take over one write (None: a deletion) and tell the watches. Gives the object as they see it."""
+        items = self._objects.setdefault(resource, {})
+        old = items.get(key)
+        self.revision = revision
+        if obj is not None:
+            items[key] = obj
+            self._publish(Change(revision, "MODIFIED" if old is not None else "ADDED", resource, obj, old))
+            return obj
+        if old is None:
+            return None
+        del items[key]
+        last = {**old, "metadata": {**old["metadata"], "resourceVersion": str(revision)}}
+        self._publish(Change(revision, "DELETED", resource, last, old))
+        return last
+
+    def _publish(self, change: Change) -> None:
+        history = self._history.setdefault(change.resource, deque())
+        history.append(change)
+        if len(history) > _HISTORY:
+            self._floors[change.resource] = history.popleft().revision
+        for subscription in self._subscriptions.get(change.resource, ()):
+            subscription.push(change)
+
+
+def key_of(obj: Object) -> Key:
+    """Where an object is kept within its resource."""
+    metadata = obj["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]

@@ -1,6 +1,5 @@
 """What hangs below an object (binding, eviction, token, approval, scale) and the reviews, which store nothing."""
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from cka_kubelet.controlplane.authz import Attributes
@@ -26,31 +25,31 @@ def stored_kind(kind: Kind) -> Kind:
     return kind_of("events") if kind.storage == "events" else kind
 
 
-def handle(
+async def handle(
     api: "Resources", user: User, info: RequestInfo, kind: Kind, query: Query, body: Any
 ) -> tuple[int, Object] | None:
     """Answer a subresource that has a behaviour of its own; None for those that are views of the object."""
     match info.subresource, info.verb:
         case "binding", "create":
-            return _bind(api, user, info, body)
+            return await _bind(api, info, body)
         case "eviction", "create":
-            return _evict(api, info, body)
+            return await _evict(api, info, body)
         case "token", "create":
             return _token(api, info, body)
         case "scale", "get":
             return 200, _scale(api.registry.get(kind, info.namespace, info.name))
         case "scale", ("update" | "patch"):
-            return _set_scale(api, user, info, kind, body)
+            return await _set_scale(api, user, info, kind, body)
     return None
 
 
-def review(api: "Resources", user: User, kind: Kind, info: RequestInfo, body: Object) -> Object:
+async def review(api: "Resources", user: User, kind: Kind, info: RequestInfo, body: Object) -> Object:
     """Answer the kinds that can only be created."""
     spec = body.get("spec") or {}
     match kind.plural:
         case "bindings":
             name = (body.get("metadata") or {}).get("name", "")
-            return _bind(api, user, info._replace(name=name), body)[1]
+            return (await _bind(api, info._replace(name=name), body))[1]
         case "tokenreviews":
             status = _token_review(api, spec)
         case "selfsubjectreviews":
@@ -113,34 +112,35 @@ def _rules_review(api: "Resources", user: User, spec: Object) -> Object:
     return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
 
 
-def _bind(api: "Resources", user: User, info: RequestInfo, body: Object) -> tuple[int, Object]:
+async def _bind(api: "Resources", info: RequestInfo, body: Object) -> tuple[int, Object]:
     node = str((body.get("target") or {}).get("name", ""))
-    pod = api.registry.get(_POD_KIND, info.namespace, info.name)
-    if (pod.get("spec") or {}).get("nodeName"):
-        why = f'pod {info.name} is already assigned to node "{pod["spec"]["nodeName"]}"'
-        raise apistatus.conflict("pods/binding", info.name, why)
-    if pod["metadata"].get("deletionTimestamp"):
-        why = f"pod {info.name} is being deleted, cannot be assigned to a host"
-        raise apistatus.conflict("pods/binding", info.name, why)
 
-    bound = copy.deepcopy(pod)
-    bound["spec"]["nodeName"] = node
-    conditions = bound["status"].setdefault("conditions", [])
-    conditions[:] = [condition for condition in conditions if condition.get("type") != "PodScheduled"]
-    now = timestamp(api.registry.now())
-    scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
-    conditions.append({**scheduled, "observedGeneration": bound["metadata"].get("generation", 1)})
-    api.registry.store.put("pods", bound)
+    def bound(pod: Object) -> Object:
+        if pod["spec"].get("nodeName"):
+            why = f'pod {info.name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+            raise apistatus.conflict("pods/binding", info.name, why)
+        if pod["metadata"].get("deletionTimestamp"):
+            why = f"pod {info.name} is being deleted, cannot be assigned to a host"
+            raise apistatus.conflict("pods/binding", info.name, why)
+        pod["spec"]["nodeName"] = node
+        conditions = pod["status"].setdefault("conditions", [])
+        conditions[:] = [condition for condition in conditions if condition.get("type") != "PodScheduled"]
+        now = timestamp(api.registry.now())
+        scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
+        conditions.append({**scheduled, "observedGeneration": pod["metadata"].get("generation", 1)})
+        return pod
+
+    await api.registry.modify(_POD_KIND, info.namespace, info.name, bound)
     return 201, apistatus.success(code=201)
 
 
-def _evict(api: "Resources", info: RequestInfo, body: Object) -> tuple[int, Object]:
+async def _evict(api: "Resources", info: RequestInfo, body: Object) -> tuple[int, Object]:
     pod = api.registry.get(_POD_KIND, info.namespace, info.name)
     refusal = allowed_by_budgets(api.registry.store, pod)
     if refusal is not None:
         raise refusal
     options = body.get("deleteOptions") or {}
-    api.registry.delete(_POD_KIND, info.namespace, info.name, options, dry_run=options.get("dryRun") == ["All"])
+    await api.registry.delete(_POD_KIND, info.namespace, info.name, options, dry_run=options.get("dryRun") == ["All"])
     return 201, apistatus.success(code=201)
 
 
@@ -190,7 +190,7 @@ def _scale(obj: Object) -> Object:
     }
 
 
-def _set_scale(api: "Resources", user: User, info: RequestInfo, kind: Kind, body: Object) -> tuple[int, Object]:
+async def _set_scale(api: "Resources", user: User, info: RequestInfo, kind: Kind, body: Object) -> tuple[int, Object]:
     replicas = int((body.get("spec") or {}).get("replicas", 0))
     revision = (body.get("metadata") or {}).get("resourceVersion")
 
@@ -198,4 +198,4 @@ def _set_scale(api: "Resources", user: User, info: RequestInfo, kind: Kind, body
         metadata = {**old["metadata"], **({"resourceVersion": revision} if revision else {})}
         return {**old, "metadata": metadata, "spec": {**old["spec"], "replicas": replicas}}
 
-    return 200, _scale(api.registry.update(kind, info.namespace, info.name, change, user))
+    return 200, _scale(await api.registry.update(kind, info.namespace, info.name, change, user))

@@ -60,7 +60,7 @@ def _bookmark(kind: Kind, revision: int, *, initial: bool = False) -> Event:
     }
 
 
-def start(store: Store, kind: Kind, view: Filter, query: Query) -> AsyncIterator[Event]:
+async def start(store: Store, kind: Kind, view: Filter, query: Query) -> AsyncIterator[Event]:
     """The events of a watch. Raises StatusError (410, 400) before the first one."""
     asked = first(query, "resourceVersion")
     initial = is_true(query, "sendInitialEvents") or asked in ("", "0")
@@ -68,6 +68,8 @@ def start(store: Store, kind: Kind, view: Filter, query: Query) -> AsyncIterator
         since = None if initial else int(asked)
     except ValueError as error:
         raise apistatus.bad_request(f'resourceVersion: Invalid value: "{asked}": strconv.ParseUint') from error
+    if initial and asked != "0":
+        await store.current()
     try:
         subscription, stop = store.subscribe(kind.storage, since)
     except ExpiredError as error:

@@ -1,5 +1,8 @@
 """An API server in memory, for tests: `LocalClient` as cluster-admin, no socket."""
 
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
 from cka_kubelet.controlplane import bootstrap
 from cka_kubelet.controlplane.admission import Admission
 from cka_kubelet.controlplane.authn import MASTER, Authenticator
@@ -7,14 +10,26 @@ from cka_kubelet.controlplane.authz import Authorizer
 from cka_kubelet.controlplane.client import LocalClient
 from cka_kubelet.controlplane.registry import Registry, User
 from cka_kubelet.controlplane.resources import Resources
-from cka_kubelet.controlplane.store import Store
+from cka_kubelet.controlplane.sqlitestore import SQLiteStore
+
+Result = TypeVar("Result")
+
+
+def at_once(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine that never waits: nothing does over a store in memory."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result
+    raise AssertionError("it waits")
 
 
 def resources(path: str = ":memory:") -> Resources:
     """A populated API."""
-    store = Store(path)
+    store = SQLiteStore(path)
     registry = Registry(store, Admission(store, "10.96.0.0/12"))
-    bootstrap.populate(registry, "10.99.7.2", 6443, "10.96.0.1")
+    at_once(bootstrap.populate(registry, "10.99.7.2", 6443, "10.96.0.1"))
     return Resources(registry, Authorizer(store), Authenticator(store, None), None)
 
 

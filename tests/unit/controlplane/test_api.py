@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cka_kubelet.controlplane.registry import User
-from cka_kubelet.controlplane.store import ExpiredError, Store
+from cka_kubelet.controlplane.sqlitestore import SQLiteStore
+from cka_kubelet.controlplane.store import ConflictError, ExpiredError
 from cka_kubelet.kube.apistatus import StatusError
 from tests.unit.controlplane import api
 
@@ -22,7 +23,7 @@ NODE_USER = User("system:node:node01", ("system:nodes", "system:authenticated"))
 def server() -> Any:
     found = api.resources()
     yield found
-    found.registry.store.close()
+    api.at_once(found.registry.store.close())
 
 
 def pod(name: str = "web", **spec: Any) -> dict[str, Any]:
@@ -210,14 +211,24 @@ def test_watches_see_what_follows(server: Any) -> None:
     asyncio.run(run())
 
 
-def test_nothing_acknowledged_is_lost_and_old_revisions_expire(tmp_path: Path) -> None:
-    first = Store(tmp_path / "s.db")
-    first.put("pods", {"metadata": {"namespace": "a", "name": "b"}})
+async def test_nothing_acknowledged_is_lost_and_old_revisions_expire(tmp_path: Path) -> None:
+    first = SQLiteStore(tmp_path / "s.db")
+    await first.write("pods", {"metadata": {"namespace": "a", "name": "b"}}, None)
     revision = first.revision  # the file is not closed, as in a crash
-    second = Store(tmp_path / "s.db")
+    second = SQLiteStore(tmp_path / "s.db")
     assert second.get("pods", "a", "b") == first.get("pods", "a", "b")
     assert second.revision == revision
     with pytest.raises(ExpiredError):
         second.subscribe("pods", revision - 1)
-    first.close()
-    second.close()
+    await first.close()
+    await second.close()
+
+
+async def test_a_write_over_what_was_not_read_is_a_conflict() -> None:
+    store = SQLiteStore(":memory:")
+    made = await store.write("pods", {"metadata": {"namespace": "a", "name": "b"}}, None)
+    await store.write("pods", {"metadata": {"namespace": "a", "name": "b"}, "spec": 1}, made)
+    for attempt in (store.write("pods", made, None), store.write("pods", made, made), store.remove("pods", made)):
+        with pytest.raises(ConflictError):
+            await attempt
+    await store.close()

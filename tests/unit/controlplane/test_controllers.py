@@ -155,7 +155,7 @@ def test_a_silent_node_is_marked_and_tainted_but_the_last_one_keeps_its_pods() -
         assert [taint["effect"] for taint in last["spec"]["taints"]] == ["NoSchedule"]
 
     asyncio.run(run())
-    server.registry.store.close()
+    api.at_once(server.registry.store.close())
 
 
 def test_ranges_follow_the_numbers_of_nodes() -> None:
@@ -172,7 +172,7 @@ def test_ranges_follow_the_numbers_of_nodes() -> None:
         assert found == {"controlplane": "10.244.0.0/24", "node01": "10.244.1.0/24", "node02": "10.244.2.0/24"}
 
     asyncio.run(run())
-    server.registry.store.close()
+    api.at_once(server.registry.store.close())
 
 
 def test_the_scheduler_binds_and_tells() -> None:
@@ -199,4 +199,4 @@ def test_the_scheduler_binds_and_tells() -> None:
         assert refused["message"].startswith("0/1 nodes are available: 1 Insufficient cpu.")
 
     asyncio.run(run())
-    server.registry.store.close()
+    api.at_once(server.registry.store.close())

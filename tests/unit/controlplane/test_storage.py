@@ -76,7 +76,7 @@ class World:
 def play(story: Callable[[World], Awaitable[None]]) -> None:
     server = api.resources()
     asyncio.run(story(World(api.client(server))))  # type: ignore[arg-type]  # an async function gives a coroutine
-    server.registry.store.close()
+    api.at_once(server.registry.store.close())
 
 
 def test_the_smallest_volume_that_suits_is_taken() -> None:
