@@ -1,26 +1,19 @@
-"""Which credentials the kubelet starts with (pkg/kubelet/certificate/bootstrap) and the TLS context they give."""
+"""Which credentials the kubelet starts with (pkg/kubelet/certificate/bootstrap)."""
 
-import ssl
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
-from cka_kubelet.kube import klog
+from cka_kubelet.kube import klog, pem
+from cka_kubelet.kube.clienttls import TLSError, check_tls, read_pem
 from cka_kubelet.kube.gofmt import path_error
 from cka_kubelet.kube.kubeconfig import KubeconfigError, RESTConfig, load
-from cka_kubelet.kubelet import pem
-
-_ROOTS = "unable to load root certificates: unable to parse bytes as PEM block"
 
 
 class BootstrapError(Exception):
     """The kubelet cannot start; str() follows `failed to run Kubelet: `."""
-
-
-class TLSError(Exception):
-    """A TLS configuration cannot be made; str() is client-go's message."""
 
 
 class ClientConfigs(NamedTuple):
@@ -28,55 +21,6 @@ class ClientConfigs(NamedTuple):
 
     certificates: RESTConfig
     client: RESTConfig
-
-
-def _bytes(path: str, data: bytes) -> bytes:
-    if data or not path:
-        return data
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise TLSError(path_error("open", path, error)) from error
-
-
-def check_tls(config: RESTConfig) -> None:
-    """What transport.TLSConfigFor checks: roots parse, inline cert and key fit. Raises TLSError."""
-    if not config.tls:
-        return
-    roots = _bytes(config.ca_file, config.ca_data)
-    if roots and not config.insecure and not pem.has_certificates(roots):
-        raise TLSError(_ROOTS)
-    if config.cert_data or config.key_data:
-        try:
-            pem.check_pair(_bytes(config.cert_file, config.cert_data), _bytes(config.key_file, config.key_data))
-        except pem.PEMError as error:
-            raise TLSError(str(error)) from error
-
-
-def tls_context(config: RESTConfig) -> ssl.SSLContext | None:
-    """The TLS context of a client, None for plain HTTP. Raises TLSError."""
-    if not config.tls:
-        return None
-    check_tls(config)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    roots = _bytes(config.ca_file, config.ca_data)
-    if config.insecure:
-        context.verify_mode = ssl.CERT_NONE
-    elif roots:
-        with pem.as_file(roots) as path:
-            context.load_verify_locations(path)
-    else:
-        context.load_default_certs()
-    certificate, key = _bytes(config.cert_file, config.cert_data), _bytes(config.key_file, config.key_data)
-    try:
-        if certificate and key:
-            with pem.as_file(certificate) as cert_path, pem.as_file(key) as key_path:
-                context.load_cert_chain(cert_path, key_path)
-    except (OSError, ssl.SSLError) as error:
-        raise TLSError(str(error)) from error
-    return context
 
 
 def _still_valid(path: str) -> bool:
@@ -100,7 +44,7 @@ def _still_valid(path: str) -> bool:
         klog.unhandled("bootstrap.go:252", f"unable to load TLS configuration {what} from {path}: {error}")
         return False
     try:
-        found = pem.certificates(_bytes(config.cert_file, config.cert_data))
+        found = pem.certificates(read_pem(config.cert_file, config.cert_data))
     except (pem.PEMError, TLSError) as error:
         klog.unhandled("bootstrap.go:257", f"unable to load TLS certificates {what} from {path}: {error}")
         return False

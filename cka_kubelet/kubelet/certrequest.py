@@ -10,13 +10,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cka_kubelet.clock import Clock
-from cka_kubelet.kube import klog
+from cka_kubelet.kube import klog, pem
 from cka_kubelet.kube.apiclient import APIClient
 from cka_kubelet.kube.apistatus import StatusError
 from cka_kubelet.kube.gofmt import format_duration
 from cka_kubelet.kube.httpclient import TransportError
 from cka_kubelet.kube.reflector import Reflector
-from cka_kubelet.kubelet import pem
 from cka_kubelet.kubelet.clientcert import CertificateStore
 
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cka_kubelet.clock import Clock
-from cka_kubelet.kube import klog
+from cka_kubelet.kube import klog, pem
 from cka_kubelet.kube.gofmt import format_duration, path_error, quote
-from cka_kubelet.kubelet import pem
 
 _CHECK_SECONDS, _FIRST_CHECK_SECONDS = 10.0, 1.0
 _GONE_SECONDS = 300.0

@@ -1,21 +1,15 @@
 """The kubelet's command: from argv to a running kubelet, or to the line that says why not, and the exit code."""
 
 import asyncio
-import ctypes
 import sys
 
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.pflag import FlagError, ParsedFlags
+from cka_kubelet.kube.process import set_process_name
 from cka_kubelet.kubelet import configload, flags, logsettings, startup, system
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.configvalidate import validate
 from cka_kubelet.kubelet.version import VERSION
-
-_PR_SET_NAME = 15
-
-
-def set_process_name(name: str) -> None:
-    """What ps and top call this process."""
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def _failed(error: object) -> int:
@@ -30,11 +24,11 @@ def _panic(text: str) -> int:
     return 2
 
 
-def _configure(parsed: flags.ParsedFlags) -> KubeletConfiguration:
+def _configure(parsed: ParsedFlags) -> KubeletConfiguration:
     """The validated configuration. Raises StartError, ConfigError or GatePanicError."""
     try:
         flags.validate(parsed)
-    except flags.FlagError as error:
+    except FlagError as error:
         raise startup.StartError(f"failed to validate kubelet flags: {error}") from error
     config = configload.load(parsed)
     problem = logsettings.apply(config)
@@ -57,7 +51,7 @@ def main(argv: list[str]) -> int:
     set_process_name("kubelet")
     try:
         parsed = flags.parse(argv)
-    except flags.FlagError as error:
+    except FlagError as error:
         return _failed(f"failed to parse kubelet flag: {error}")
     if parsed.positional:
         return _failed(f"unknown command {parsed.positional[0]}")

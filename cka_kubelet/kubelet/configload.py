@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from cka_kubelet.kube.featuregates import GateError, check_gates
 from cka_kubelet.kube.gofmt import path_error, quote
+from cka_kubelet.kube.pflag import ParsedFlags
 from cka_kubelet.kubelet.configdecode import (
     API_VERSION,
     CastError,
@@ -16,8 +18,6 @@ from cka_kubelet.kubelet.configdecode import (
     with_defaults,
 )
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
-from cka_kubelet.kubelet.featuregates import GateError, check_gates
-from cka_kubelet.kubelet.flags import ParsedFlags
 from cka_kubelet.kubelet.flagtable import FLAGS
 
 FLAG_ONLY = {

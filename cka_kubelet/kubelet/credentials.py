@@ -3,13 +3,14 @@
 from cka_kubelet.clock import Clock
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.apiclient import APIClient
+from cka_kubelet.kube.clienttls import TLSError, tls_context
 from cka_kubelet.kube.httpclient import HTTPClient
 from cka_kubelet.kube.kubeconfig import RESTConfig
+from cka_kubelet.kube.pflag import ParsedFlags
 from cka_kubelet.kubelet import bootstrap
 from cka_kubelet.kubelet.certrequest import CLIENT_SIGNER, CertificateManager, Template
 from cka_kubelet.kubelet.clientcert import CertificateStore, StoreError, initial_pair
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
-from cka_kubelet.kubelet.flags import ParsedFlags
 from cka_kubelet.kubelet.startup import StartError, fail
 
 
@@ -17,7 +18,7 @@ def _client(rest: RESTConfig, pair: bytes | None = None) -> HTTPClient:
     """`pair`, certificate and key, is used instead of what `rest` names. Raises TLSError."""
     if pair is not None:
         rest = rest._replace(cert_file="", key_file="", cert_data=pair, key_data=pair)
-    return HTTPClient(rest.server, bootstrap.tls_context(rest), rest.token or None, server_name=rest.server_name)
+    return HTTPClient(rest.server, tls_context(rest), rest.token or None, server_name=rest.server_name)
 
 
 class Credentials:
@@ -48,7 +49,7 @@ class Credentials:
             return
         pair = self.manager.pair
         rest = self.rest._replace(cert_file="", key_file="", cert_data=pair, key_data=pair)
-        context = bootstrap.tls_context(rest)
+        context = tls_context(rest)
         if context is not None:
             self.api.http.set_ssl_context(context)
 
@@ -65,7 +66,7 @@ def load_credentials(
         if config.get("rotateCertificates"):
             return _rotated(flags, kubeconfig, node_name, clock)
         return Credentials(bootstrap.load_plain(kubeconfig), None, None)
-    except (bootstrap.BootstrapError, bootstrap.TLSError) as error:
+    except (bootstrap.BootstrapError, TLSError) as error:
         raise fail(error) from error
 
 

@@ -1,23 +1,13 @@
-"""What pflag shows of the flags: their values (the FLAG lines of `-v=1`) and the text of `--help`."""
+"""The kubelet's FLAG lines of `-v=1` and its text of `--help`."""
 
 from typing import Any
 
-from cka_kubelet.kube import klog
-from cka_kubelet.kube.gofmt import quote
+from cka_kubelet.kube import flagtext
+from cka_kubelet.kube.pflag import Flag, ParsedFlags
 from cka_kubelet.kubelet.configload import FLAG_ONLY
 from cka_kubelet.kubelet.configschema import DEFAULT_EVICTION_HARD, STRUCTS
 from cka_kubelet.kubelet.configuration import at
-from cka_kubelet.kubelet.flags import ParsedFlags
-from cka_kubelet.kubelet.flagtable import FLAGS, Flag
-
-_PAIRS = "<comma-separated 'key=value' pairs>"
-_TYPES = {
-    "slice": "strings", "map": _PAIRS, "configmap": _PAIRS, "thresholds": _PAIRS, "int64": "int",
-    "header": "colonSeparatedMultimapStringString",
-    "boolmap": "<comma-separated 'key=True|False' pairs>", "bool": "", "version": "version[=true]", "ip": "string",
-    "level": "Level", "vmodule": "pattern=N,...", "taints": "[]v1.Taint",
-}  # fmt: skip
-_ZERO = {"bool": "false", "int32": "0", "int64": "0", "slice": "[]", "level": "0", "quantity": "0", "version": "false"}
+from cka_kubelet.kubelet.flagtable import FLAGS
 
 
 def _default(flag: Flag) -> Any:
@@ -38,34 +28,9 @@ def _default(flag: Flag) -> Any:
     return value
 
 
-def value_text(flag: Flag, value: Any) -> str:
-    """What the flag's `String()` gives."""
-    if value is None:
-        return _ZERO.get(flag.kind, "")
-    if flag.kind == "slice":
-        return f"[{','.join(value)}]"
-    if flag.kind == "vmodule":
-        return ",".join(f"{item['filePattern']}={item['verbosity']}" for item in value)
-    if flag.kind == "taints":
-        return ",".join(f"{item['key']}={item.get('value', '')}:{item['effect']}" for item in value)
-    if flag.kind == "header":
-        return ",".join(f"{key}:{word}" for key in sorted(value) for word in value[key])
-    if isinstance(value, dict):
-        sign = "<" if flag.kind == "thresholds" else "="
-        return ",".join(f"{key}{sign}{_scalar(value[key])}" for key in sorted(value))
-    return _scalar(value)
-
-
-def _scalar(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def log_flags(parsed: ParsedFlags) -> None:
-    """A FLAG line for every flag, by name (component-base/cli/flag PrintFlags)."""
-    for name in sorted(FLAGS):
-        flag = FLAGS[name]
-        shown = value_text(flag, parsed.values.get(name, _default(flag)))
-        klog.raw("I", "flags.go:64", f"FLAG: --{name}={quote(shown)}", v=1)
+    """A FLAG line for every flag."""
+    flagtext.log_flags(parsed, FLAGS, _default)
 
 
 def usage() -> str:
@@ -79,15 +44,4 @@ def usage() -> str:
         "",
         "Flags:",
     ]
-    for name in sorted(FLAGS):
-        flag = FLAGS[name]
-        short = {"help": "-h, ", "v": "-v, "}.get(name, "    ")
-        kind = _TYPES.get(flag.kind, flag.kind)
-        text = value_text(flag, _default(flag))
-        notes = []
-        if text not in ("", "false", "0", "[]", "0s"):
-            notes.append(f"(default {quote(text) if flag.kind == 'string' else text})")
-        if flag.deprecated:
-            notes.append(f"(DEPRECATED: {flag.deprecated})")
-        lines.append(f"  {short}--{name} {kind}".rstrip().ljust(60) + f" {' '.join(notes)}".rstrip())
-    return "\n".join(lines)
+    return "\n".join([*lines, *flagtext.usage_lines((FLAGS[name] for name in sorted(FLAGS)), _default)])

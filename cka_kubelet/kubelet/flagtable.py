@@ -2,10 +2,10 @@
 
 One line a flag: `name kind [config.path] [=default]`. A flag with a config path is deprecated in favour of the file and
 has that field's default; a mark such as `!csi` means that it is deprecated for another reason. Kinds are
-those of flagvalues.py.
+those of kube/flagvalues.py.
 """
 
-from typing import NamedTuple
+from cka_kubelet.kube.pflag import Flag
 
 USE_CONFIG = (
     "This parameter should be set via the config file specified by the Kubelet's --config flag. See "
@@ -178,19 +178,6 @@ _CURRENT = frozenset({"v", "vmodule", "log-flush-frequency", "seccomp-default", 
 """Flags that set a field and are not deprecated."""
 
 
-class Flag(NamedTuple):
-    """One flag. `field`: dotted path in KubeletConfiguration, "" when it sets none; `deprecated`: why, "" when not.
-
-    `default`: as text, of a flag without a field.
-    """
-
-    name: str
-    kind: str
-    field: str
-    deprecated: str
-    default: str
-
-
 def _flag(line: str) -> Flag:
     name, kind, *rest = line.split()
     default = rest.pop()[1:] if rest and rest[-1].startswith("=") else ""
@@ -201,4 +188,3 @@ def _flag(line: str) -> Flag:
 
 
 FLAGS: dict[str, Flag] = {flag.name: flag for flag in map(_flag, _TABLE.strip().splitlines())}
-SHORTHANDS = {"h": "help", "v": "v"}

@@ -10,12 +10,12 @@ from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.apiclient import APIClient, Object
 from cka_kubelet.kube.gofmt import quote
+from cka_kubelet.kube.pflag import ParsedFlags
 from cka_kubelet.kube.reflector import Reflector
 from cka_kubelet.kubelet import containermanager, healthz, noderegister, reserved, resolvcheck
 from cka_kubelet.kubelet.clientcert import RotationWatch
 from cka_kubelet.kubelet.dependencies import Dependencies
 from cka_kubelet.kubelet.eviction import EvictionManager
-from cka_kubelet.kubelet.flags import ParsedFlags
 from cka_kubelet.kubelet.images import ImageManager
 from cka_kubelet.kubelet.lease import LeaseController
 from cka_kubelet.kubelet.node import NodeKeeper

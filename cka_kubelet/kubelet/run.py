@@ -10,12 +10,12 @@ from cka_kubelet.clock import SystemClock
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import path_error
+from cka_kubelet.kube.pflag import ParsedFlags
 from cka_kubelet.kubelet import containermanager, nodecapacity, nodeip, reserved, sdnotify, startup, system, watchdog
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.credentials import load_credentials
 from cka_kubelet.kubelet.dependencies import Dependencies
 from cka_kubelet.kubelet.events import EventRecorder
-from cka_kubelet.kubelet.flags import ParsedFlags
 from cka_kubelet.kubelet.kubelet import Kubelet
 from cka_kubelet.kubelet.nodecapacity import Resources
 from cka_kubelet.kubelet.runtimestate import RuntimeState

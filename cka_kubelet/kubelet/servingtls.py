@@ -9,9 +9,8 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
-from cka_kubelet.kube import klog, tlsserver
-from cka_kubelet.kubelet import pem
-from cka_kubelet.kubelet.certfiles import authority_problem, pair_problem
+from cka_kubelet.kube import klog, pem, tlsserver
+from cka_kubelet.kube.certfiles import authority_problem, pair_problem
 
 if TYPE_CHECKING:
     from cka_kubelet.kubelet.tlsoptions import TLSOptions

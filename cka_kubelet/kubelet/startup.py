@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.certfiles import authority_problem, pair_problem
 from cka_kubelet.kube.gofmt import errno_text, path_error, quote
+from cka_kubelet.kube.pflag import ParsedFlags
 from cka_kubelet.kubelet import observed, watchdog
-from cka_kubelet.kubelet.certfiles import authority_problem, pair_problem
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
-from cka_kubelet.kubelet.flags import ParsedFlags
 from cka_kubelet.kubelet.version import VERSION
 
 DEFAULT_ENDPOINT = "unix:///run/containerd/containerd.sock"
@@ -64,7 +64,7 @@ def _serving_files(config: KubeletConfiguration, flags: ParsedFlags, node_name: 
         if any(there):
             missing = key if there[0] else certificate
             raise dependencies_error(f"error reading {missing}, certificate and key must be supplied as a pair")
-        from cka_kubelet.kubelet import selfsigned  # once in a node's life
+        from cka_kubelet.kube import selfsigned  # once in a node's life
 
         try:
             selfsigned.write(certificate, key, node_name)

@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 
 from cka_kubelet.clock import FakeClock
-from cka_kubelet.kube import klog
+from cka_kubelet.kube import klog, pem
 from cka_kubelet.kube.apiclient import APIClient
 from cka_kubelet.kube.apistatus import StatusError
-from cka_kubelet.kubelet import certrequest, clientcert, pem, servingcert
+from cka_kubelet.kubelet import certrequest, clientcert, servingcert
 from cka_kubelet.kubelet.certrequest import CLIENT_SIGNER, SERVING_SIGNER, CertificateManager, Template
 
 NODE = Template("system:node:n1")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cka_kubelet.kubelet import bootstrap, clientcert, pem
+from cka_kubelet.kube import pem
+from cka_kubelet.kubelet import bootstrap, clientcert
 from cka_kubelet.kubelet.certrequest import rotation_time
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.pflag import FlagError
 from cka_kubelet.kubelet import flags, flagshow
 
 
@@ -27,7 +28,7 @@ from cka_kubelet.kubelet import flags, flagshow
     ],
 )
 def test_errors_are_pflags(words: list[str], message: str) -> None:
-    with pytest.raises(flags.FlagError) as caught:
+    with pytest.raises(FlagError) as caught:
         flags.parse(words)
     assert str(caught.value) == message
 
@@ -48,14 +49,12 @@ def test_kubeadms_flags_are_not_deprecated(capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_a_bad_node_label_value() -> None:
-    with pytest.raises(
-        flags.FlagError, match=r"^invalid node labels: 'b/c' - a valid label must be an empty string or"
-    ):
+    with pytest.raises(FlagError, match=r"^invalid node labels: 'b/c' - a valid label must be an empty string or"):
         flags.validate(flags.parse(["--node-labels=a=b/c"]))
 
 
 def test_a_reserved_node_label() -> None:
-    with pytest.raises(flags.FlagError, match=r"^unknown 'kubernetes.io' or 'k8s.io' labels specified"):
+    with pytest.raises(FlagError, match=r"^unknown 'kubernetes.io' or 'k8s.io' labels specified"):
         flags.validate(flags.parse(["--node-labels=node-role.kubernetes.io/worker="]))
 
 
@@ -95,6 +94,6 @@ def test_the_usage_names_types_defaults_and_deprecations() -> None:
      ("-v=x", 'invalid argument "x" for "-v, --v" flag: strconv.ParseUint: parsing "x": invalid syntax')],
 )  # fmt: skip
 def test_bad_log_flags(word: str, message: str) -> None:
-    with pytest.raises(flags.FlagError) as caught:
+    with pytest.raises(FlagError) as caught:
         flags.parse([word])
     assert str(caught.value) == message

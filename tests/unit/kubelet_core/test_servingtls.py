@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cka_kubelet.kube import selfsigned
+from cka_kubelet.kube.certfiles import authority_problem, pair_problem
 from cka_kubelet.kube.httpserver import Request, Response, serve
-from cka_kubelet.kubelet import selfsigned, tlsoptions
-from cka_kubelet.kubelet.certfiles import authority_problem, pair_problem
+from cka_kubelet.kubelet import tlsoptions
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.servingtls import ServingTLS
 

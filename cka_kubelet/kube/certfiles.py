@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from cka_kubelet.kube import pem
 from cka_kubelet.kube.gofmt import path_error
-from cka_kubelet.kubelet import pem
 
 
 def pair_problem(certificate: str, key: str) -> str | None:
