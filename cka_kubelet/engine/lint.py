@@ -10,6 +10,7 @@ from cka_kubelet.faults import settle
 from cka_kubelet.faults.loader import load as load_faults
 from cka_kubelet.labspec.loader import LabFile, Place, load
 from cka_kubelet.labspec.model import Command, Lab
+from cka_kubelet.labspec.symptoms import PodSymptom
 from cka_kubelet.providers.container import NODES
 from cka_kubelet.scoring.grading import CAUSE_KEYS
 
@@ -52,7 +53,8 @@ def _errors(file: LabFile, fault_folder: Path) -> Iterator[tuple[Place, str]]:
 
 def _nodes(lab: Lab) -> Iterator[tuple[Place, str]]:
     yield ("start_on",), lab.start_on
-    yield ("symptom", "node"), lab.symptom.node
+    if not isinstance(lab.symptom, PodSymptom):
+        yield ("symptom", "node"), lab.symptom.node
     for index, use in enumerate(lab.faults):
         yield ("faults", index, "on"), use.on
     for index, rule in enumerate(lab.evidence):

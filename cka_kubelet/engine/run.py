@@ -1,42 +1,44 @@
 """One lab run, from a healthy cluster to a broken one, through the learner's hands, to a restored one."""
 
 import contextlib
-import re
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cka_kubelet import paths
-from cka_kubelet.clock import Clock, wait_until
+from cka_kubelet.clock import Clock
 from cka_kubelet.engine.debrief import debrief
 from cka_kubelet.engine.recorded import RecordedTerminal
 from cka_kubelet.engine.target import target_of
-from cka_kubelet.errors import EnvironmentError_, LabError, LabStartError, UsageError
+from cka_kubelet.engine.watch import SymptomWatch
+from cka_kubelet.errors import EnvironmentError_, LabStartError, UsageError
 from cka_kubelet.faults.injection import inject, undo_all
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.faults.loader import load
+from cka_kubelet.labspec.checks import Check, SurvivesReboot, Unchanged
 from cka_kubelet.labspec.loader import LabFile
-from cka_kubelet.labspec.model import Check, Evidence, Hint, Lab, SurvivesReboot, Unchanged
+from cka_kubelet.labspec.model import Evidence, Hint, Lab
+from cka_kubelet.labspec.symptoms import NodeSymptom
 from cka_kubelet.providers.base import Cluster, Progress
 from cka_kubelet.remote import nodestate
 from cka_kubelet.remote.kubeapi import KubeAPI, SSHKubeAPI
 from cka_kubelet.scoring import checks, grading
 from cka_kubelet.scoring.checks import Surroundings
 from cka_kubelet.scoring.result import Line, Score, Verdict, outcome
+from cka_kubelet.scoring.symptoms import Sight
 from cka_kubelet.scoring.witness import ApiWitness, NodeFacts
 from cka_kubelet.sessions.recorder import Recorder, Rule
 from cka_kubelet.sessions.store import Store
 
 CHECKS_A_MINUTE = 10
-_NEVER = float("inf")
 
 
 class LabRun:
     """One run of one lab on one cluster. Thread-safe where the app needs it; knows nothing of any screen.
 
-    Order: `prepare`, then any of `open_terminal`, `node_states`, `hint`, `check`, then `submit`, then `restore`.
-    `restore` may come at any time and more than once.
+    Order: `prepare`, then any of `open_terminal`, `node_states`, `symptom`, `hint`, `check`, then `submit`, then
+    `restore`, which may come at any time and more than once.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class LabRun:
         self._target = target_of(cluster)
         self._kube_api = api or SSHKubeAPI(cluster.shell(self._target.control_plane))
         self._api = ApiWitness(self._kube_api)
+        self._symptom = SymptomWatch(self.lab.symptom, self._api, cluster.shell, clock)
         self._before: dict[str, dict[str, str]] = {}
         self._faulty: dict[str, frozenset[str]] = {}
         self._rules: list[tuple[Evidence, Rule]] = []
@@ -86,7 +89,8 @@ class LabRun:
         self._remember_files()
         try:
             self._inject(progress)
-            self._await_symptom(progress)
+            progress("symptom", f"waiting until it shows (at most {self.lab.symptom.within} s)")
+            self._symptom.show()
         except BaseException:
             undo_all(self._journal, self._target)
             raise
@@ -125,31 +129,6 @@ class LabRun:
             touched = frozenset(record.before.paths) if record.before else frozenset()
             self._faulty[use.on] = self._faulty.get(use.on, frozenset()) | touched
 
-    def _await_symptom(self, progress: Progress) -> None:
-        """Until the API server shows the symptom. Raises LabStartError past its deadline.
-
-        A silent kubelet is noticed after the controller's grace period; ageing its lease spares that wait. A kubelet
-        that still talks is left alone: it says itself what is wrong.
-        """
-        symptom = self.lab.symptom
-        progress("symptom", f"waiting until the cluster notices (at most {symptom.within} s)")
-        injected = self._api.snapshot().now
-        found = NodeFacts(symptom.node)
-
-        def shows() -> bool:
-            nonlocal found
-            if symptom.ready == "Unknown":
-                self._api.age_lease(symptom.node, injected)
-            found = self._api.snapshot().node(symptom.node)
-            return found.ready == symptom.ready and _matches(symptom.message, found.message)
-
-        if not wait_until(shows, symptom.within, self._clock, every=0.2):
-            raise LabStartError(
-                f"the symptom did not show within {symptom.within} s: {symptom.node} is Ready={found.ready} "
-                f"({found.reason}: {found.message[:200]}); the fault was taken out again",
-                "Try again; if it stays so, `cka-kubelet nodes destroy` gives fresh nodes.",
-            )
-
     # -- the learner's time
 
     def open_terminal(self, node: str, columns: int = 80, rows: int = 24) -> RecordedTerminal:
@@ -160,6 +139,10 @@ class LabRun:
         """What the API server says of the cluster's nodes now."""
         snapshot = self._api.snapshot()
         return [snapshot.node(name) for name in self.cluster.nodes]
+
+    def symptom(self) -> Sight | None:
+        """What is to be seen now where the symptom should be; None when `node_states` show just that."""
+        return None if isinstance(self.lab.symptom, NodeSymptom) else self._symptom.now()
 
     def hint(self) -> Hint:
         """The next hint; its price is taken. Raises IndexError when there are no more."""
@@ -197,7 +180,7 @@ class LabRun:
         """
         now = self._clock.now()
         around = self._around(patience)
-        repaired = self._repaired_at()
+        repaired = self._symptom.gone_since()
         lines = [grading.symptom_line(self.lab, self._first_seen, repaired)]
         lines += grading.evidence_lines(self.lab, self._first_seen, repaired)
         lines += grading.cause_lines(self.lab, answers)
@@ -220,13 +203,6 @@ class LabRun:
             else:
                 found.append(grading.not_repaired(checks.name_of(check), checks.expected(check), repair))
         return found
-
-    def _repaired_at(self) -> float:
-        try:
-            facts = self._api.snapshot().node(self.lab.symptom.node)
-        except LabError:
-            return _NEVER
-        return facts.since if facts.ready == "True" and facts.since is not None else _NEVER
 
     def _keep(self, score: Score, answers: Mapping[str, str]) -> None:
         body = {
@@ -285,7 +261,3 @@ def _watched(lasting: Sequence[Check]) -> dict[str, set[str]]:
         if isinstance(check, Unchanged):
             found.setdefault(check.node, set()).update(check.paths)
     return found
-
-
-def _matches(pattern: str | None, text: str) -> bool:
-    return pattern is None or re.search(pattern, text) is not None

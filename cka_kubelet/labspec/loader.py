@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cka_kubelet.errors import LabFileError
 from cka_kubelet.labspec.model import Lab
+from cka_kubelet.labspec.parts import Part
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 5_000
@@ -159,9 +160,12 @@ def _in_document(loc: Sequence[str | int], data: Any) -> Place:
     """pydantic's location without the names of union members, which are no keys of the document."""
     place: list[str | int] = []
     here = data
+    after_tag = False
     for index, part in enumerate(loc):
-        if isinstance(here, dict) and here.get("check") == part and index < len(loc) - 1:
+        if not after_tag and _is_tag(part, here, place) and index < len(loc) - 1:
+            after_tag = True
             continue
+        after_tag = False
         try:
             here = here[part]
         except (LookupError, TypeError):
@@ -169,6 +173,12 @@ def _in_document(loc: Sequence[str | int], data: Any) -> Place:
                 continue
         place.append(part)
     return tuple(place)
+
+
+def _is_tag(part: str | int, here: Any, place: Sequence[str | int]) -> bool:
+    if not isinstance(here, dict):
+        return False
+    return part == here.get("check") or (list(place) == ["symptom"] and part == here.get("kind", "node"))
 
 
 def _worded(problem: Mapping[str, Any], place: Place) -> str:
@@ -184,9 +194,9 @@ def _worded(problem: Mapping[str, Any], place: Place) -> str:
     if kind == "union_tag_invalid":
         near = difflib.get_close_matches(problem["ctx"]["tag"], _tags(problem), 1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; there are {problem['ctx']['expected_tags']}"
-        return f"{name}: unknown check {problem['ctx']['tag']!r}{hint}"
+        return f"{name}: unknown {_tag_key(place)} {problem['ctx']['tag']!r}{hint}"
     if kind == "union_tag_not_found":
-        return f"{name}: the key 'check' is missing"
+        return f"{name}: the key '{_tag_key(place)}' is missing"
     return f"{name}: {problem['msg'].removeprefix('Value error, ')}"
 
 
@@ -194,11 +204,13 @@ def _tags(problem: Mapping[str, Any]) -> list[str]:
     return [tag.strip(" '") for tag in problem["ctx"]["expected_tags"].split(",")]
 
 
+def _tag_key(place: Place) -> str:
+    return "kind" if place == ("symptom",) else "check"
+
+
 def _keys() -> set[str]:
     """Every key that a lab file knows."""
-    from cka_kubelet.labspec import model
-
-    parts = [p for p in vars(model).values() if isinstance(p, type) and issubclass(p, BaseModel)]
+    parts = Part.__subclasses__()
     return {field.alias or name for part in parts for name, field in part.model_fields.items()}
 
 

@@ -3,36 +3,16 @@
 Points: symptom 10, evidence 20, cause 25, repair 30, lasting 15; within a category every line weighs the same.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from cka_kubelet.labspec.checks import Check
+from cka_kubelet.labspec.parts import Line, Name, Part, Pattern, Text
+from cka_kubelet.labspec.symptoms import Symptom
 
 CATEGORIES = {"symptom": 10, "evidence": 20, "cause": 25, "repair": 30, "lasting": 15}
 """Category → points. They add up to 100."""
-
-
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as err:
-        raise ValueError(f"not a regular expression: {err}") from None
-    return text
-
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-Text = Annotated[str, Field(min_length=1, max_length=20_000)]
-Line = Annotated[str, Field(min_length=1, max_length=400)]
-Pattern = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_pattern)]
-AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00]*$", max_length=400)]
-UnitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@-]+\.(service|socket|timer|mount|target)$")]
-Seconds = Annotated[int, Field(ge=1, le=900)]
-
-
-class Part(BaseModel):
-    """Base of everything in a lab file: unknown keys are errors, values are not guessed at."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
 
 class FaultUse(Part):
@@ -45,85 +25,11 @@ class FaultUse(Part):
     )
 
 
-class NodeReady(Part):
-    """The API server says Ready=True and the node's lease is fresh."""
-
-    check: Literal["node-ready"]
-    node: Name
-    within: Seconds = 30
-
-
-class PodRuns(Part):
-    """A new pod with a random name, bound to the node, comes to run there."""
-
-    check: Literal["pod-runs"]
-    node: Name
-    within: Seconds = 45
-
-
-class UnitIs(Part):
-    """A systemd unit is active and, if said, enabled."""
-
-    check: Literal["unit"]
-    node: Name
-    unit: UnitName
-    active: bool | None = None
-    enabled: bool | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> "UnitIs":
-        if self.active is None and self.enabled is None:
-            raise ValueError("say `active:`, `enabled:` or both")
-        return self
-
-
-class FileIs(Part):
-    """A regular file, fetched over SFTP, holds and lacks these texts."""
-
-    check: Literal["file"]
-    node: Name
-    path: AbsolutePath
-    contains: list[Line] = Field(default_factory=list)
-    lacks: list[Line] = Field(default_factory=list)
-
-
-class Unchanged(Part):
-    """Everything below these paths is as before the fault, apart from `except`: nothing else was broken on the way."""
-
-    check: Literal["unchanged"]
-    node: Name
-    paths: Annotated[list[AbsolutePath], Field(min_length=1)]
-    excluding: list[AbsolutePath] = Field(default_factory=list, alias="except")
-
-
-class SurvivesReboot(Part):
-    """After a real reboot the node comes back Ready by itself."""
-
-    check: Literal["survives-reboot"]
-    node: Name
-    within: Seconds = 60
-
-
-Check = Annotated[
-    NodeReady | PodRuns | UnitIs | FileIs | Unchanged | SurvivesReboot,
-    Field(discriminator="check"),
-]
-
-
-class Symptom(Part):
-    """What must show before the lab is handed over. `Unknown`: heartbeats stop. `False`: the kubelet says why."""
-
-    node: Name
-    ready: Literal["False", "Unknown"]
-    message: Pattern | None = None
-    within: Seconds = 75
-
-
 class Evidence(Part):
     """One thing a good diagnosis comes across. Any of the patterns is enough, in any order, by any command.
 
     `saw`: searched in lines of the learner's screen. `ran`: searched in command lines. `on`: only on that node.
-    `before_repair`: counts only until the node is Ready again.
+    `before_repair`: counts only until the symptom is gone.
     """
 
     what: Line

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from cka_kubelet.clock import Clock, wait_until
-from cka_kubelet.errors import CommandError, LabError, NodeError
-from cka_kubelet.labspec.model import Check, FileIs, NodeReady, PodRuns, SurvivesReboot, Unchanged, UnitIs
+from cka_kubelet.errors import CommandError, LabError, NodeError, NodeUnreachableError
+from cka_kubelet.labspec.checks import ApiAnswers, Check, FileIs, NodeReady, PodRuns, SurvivesReboot, Unchanged, UnitIs
 from cka_kubelet.remote import nodestate
 from cka_kubelet.remote.shell import Shell
 from cka_kubelet.scoring.result import Category, Line, Verdict
@@ -44,6 +44,8 @@ def run(check: Check, category: Category, around: Surroundings) -> Line:
 
 def _look(check: Check, around: Surroundings) -> Found:
     match check:
+        case ApiAnswers():
+            return _api_answers(check, around)
         case NodeReady():
             return _node_ready(check.node, check.within, around)
         case PodRuns():
@@ -63,6 +65,8 @@ def _look(check: Check, around: Surroundings) -> Found:
 def name_of(check: Check) -> str:
     """A short name for people."""
     match check:
+        case ApiAnswers():
+            return "the API server answers"
         case NodeReady():
             return f"{check.node} is Ready"
         case PodRuns():
@@ -82,6 +86,8 @@ def name_of(check: Check) -> str:
 def expected(check: Check) -> str:
     """What the check wants to find, for people."""
     match check:
+        case ApiAnswers():
+            return f"/readyz says ok, and an object can be written, within {check.within} s"
         case NodeReady():
             return "Ready=True, a fresh heartbeat, and a kubelet that answers"
         case PodRuns():
@@ -100,6 +106,25 @@ def expected(check: Check) -> str:
             return f"Ready again by itself within {check.within} s of a reboot"
         case _:
             assert_never(check)
+
+
+def _api_answers(check: ApiAnswers, around: Surroundings) -> Found:
+    found = ""
+
+    def answers() -> bool:
+        nonlocal found
+        try:
+            ready, found = around.api.ready()
+        except NodeUnreachableError as err:
+            found = err.message
+            return False
+        return ready
+
+    if not wait_until(answers, min(check.within, around.patience), around.clock, every=0.5):
+        around.shell(check.node).run(["true"])  # raises when it is the node that cannot be reached
+        return False, found
+    kept = around.api.keeps()
+    return kept, f"{found}; what was written {'was read back' if kept else 'is gone'}"
 
 
 def _node_ready(node: str, within: float, around: Surroundings, since: float = 0.0) -> Found:
@@ -186,5 +211,7 @@ def _below(path: str, root: str) -> bool:
 def _survives_reboot(check: SurvivesReboot, around: Surroundings) -> Found:
     start = around.api.snapshot().now
     around.reboot(check.node)
-    ok, found = _node_ready(check.node, check.within, around, since=start)
+    ok, found = _api_answers(ApiAnswers(check="api-answers", node=check.node, within=check.within), around)
+    if ok:
+        ok, found = _node_ready(check.node, check.within, around, since=start)
     return ok, f"after the reboot: {found}"

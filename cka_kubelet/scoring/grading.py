@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from cka_kubelet.labspec.model import CATEGORIES, Evidence, Lab
+from cka_kubelet.scoring import symptoms
 from cka_kubelet.scoring.result import Category, Line, Score, Verdict, outcome
 
 EvidenceAt = Callable[[Evidence], float | None]
@@ -11,14 +12,8 @@ CAUSE_KEYS = ("component", "file", "reason")
 
 
 def symptom_rule(lab: Lab) -> Evidence:
-    """The symptom is credited to a learner on whose screen it stood, by whatever command, before the node was Ready
-    again: that the node is NotReady, or the condition's own status and message."""
-    node = lab.symptom.node
-    message = [lab.symptom.message] if lab.symptom.message else []
-    return Evidence(
-        what=f"that {node} is NotReady",
-        saw=[rf"\b{node}\s+NotReady", rf"^\s*Ready\s+{lab.symptom.ready}\b", *message],
-    )
+    """The symptom is credited to a learner on whose screen it stood, by whatever command, before it was gone."""
+    return Evidence(what=f"that {symptoms.described(lab.symptom)}", saw=symptoms.on_screen(lab.symptom))
 
 
 def symptom_line(lab: Lab, at: EvidenceAt, repaired: float) -> Line:
@@ -27,7 +22,7 @@ def symptom_line(lab: Lab, at: EvidenceAt, repaired: float) -> Line:
 
 
 def evidence_lines(lab: Lab, at: EvidenceAt, repaired: float) -> list[Line]:
-    """One line for each thing that a good diagnosis comes across. `repaired`: when the node became Ready again."""
+    """One line for each thing that a good diagnosis comes across. `repaired`: since when the symptom is gone."""
     return [_seen("evidence", rule, at, repaired) for rule in lab.evidence]
 
 

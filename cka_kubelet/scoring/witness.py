@@ -1,19 +1,26 @@
 """What the API server says. Everything it answers is untrusted."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from cka_kubelet.errors import CommandError
 from cka_kubelet.remote.kubeapi import Answer, KubeAPI
+from cka_kubelet.scoring.podstate import PodState, epoch, pod_state
 
 LEASE_SECONDS = 40.0
 """A lease older than this has missed its renewals (nodeLeaseDurationSeconds)."""
 POD_IMAGE = "registry.k8s.io/pause:3.10.1"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _PODS = "/api/v1/namespaces/default/pods"
+_CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+def _pods(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"
 
 
 @dataclass(frozen=True)
@@ -76,11 +83,39 @@ class ApiWitness:
         answer = self._api.request("GET", f"/api/v1/nodes/{node}/proxy/healthz")
         return answer.status == 200 and answer.body == "ok"
 
+    def ready(self) -> tuple[bool, str]:
+        """Whether the API server says of itself that it is ready, and what it says."""
+        answer = self._api.request("GET", "/readyz")
+        return answer.status == 200 and answer.body == "ok", f"{answer.status}: {str(answer.body)[:500]}"
+
+    def keeps(self) -> bool:
+        """Whether an object with a name nobody can foresee can be written and read back."""
+        name = f"check-{secrets.token_hex(6)}"
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"written": name}}
+        self._request("POST", _CONFIG_MAPS, body)
+        try:
+            return bool(_get(self._request("GET", f"{_CONFIG_MAPS}/{name}"), "data", "written") == name)
+        finally:
+            self._request("DELETE", f"{_CONFIG_MAPS}/{name}")
+
+    def pods(self, namespace: str, name: str | None, selector: str | None) -> list[PodState]:
+        """The pods of that name, or with those labels."""
+        query = f"labelSelector={quote(selector)}" if selector else f"fieldSelector=metadata.name%3D{name}"
+        return [pod_state(pod) for pod in _items(self._api.request("GET", f"{_pods(namespace)}?{query}"))]
+
+    def events(self, namespace: str) -> dict[str, Sequence[str]]:
+        """Object's uid → `Reason: message` of its events."""
+        found: dict[str, list[str]] = {}
+        for item in _items(self._api.request("GET", f"/api/v1/namespaces/{namespace}/events")):
+            text = f"{item.get('reason')}: {item.get('message')}"[:2000]
+            found.setdefault(str(_get(item, "involvedObject", "uid")), []).append(text)
+        return dict(found)
+
     def age_lease(self, node: str, since: float) -> bool:
         """Date a lease that was not renewed after `since` one hour back, so that the node lifecycle controller need
         not wait out its grace period; False when the kubelet still renews it. Upstream's controller takes no notice."""
         lease = self._request("GET", f"{_LEASES}/{node}")
-        renewed = _time(_get(lease, "spec", "renewTime"))
+        renewed = epoch(_get(lease, "spec", "renewTime"))
         if renewed is None or renewed > since:
             return False
         old = datetime.fromtimestamp(since - 3600, UTC)
@@ -148,15 +183,8 @@ def _facts(node: Mapping[str, Any], leases: Mapping[str, Any]) -> NodeFacts:
         ready=str(ready.get("status", "")),
         reason=str(ready.get("reason", "")),
         message=str(ready.get("message", ""))[:2000],
-        since=_time(ready.get("lastTransitionTime")),
-        renewed=_time(_get(leases.get(name), "spec", "renewTime")),
+        since=epoch(ready.get("lastTransitionTime")),
+        renewed=epoch(_get(leases.get(name), "spec", "renewTime")),
         unschedulable=bool(_get(node, "spec", "unschedulable")),
         roles=",".join(sorted(key.removeprefix(prefix) for key in labels if str(key).startswith(prefix))),
     )
-
-
-def _time(text: object) -> float | None:
-    try:
-        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return None

@@ -19,7 +19,7 @@ from cka_kubelet.clock import Clock, SystemClock
 from cka_kubelet.errors import LabError
 from cka_kubelet.tui.carrier import Carried, carry
 from cka_kubelet.tui.menu import LabCommands
-from cka_kubelet.tui.protocols import LabRun, NodeState, Phase, ResultLine, Score
+from cka_kubelet.tui.protocols import LabRun, NodeState, Phase, ResultLine, Score, SymptomState
 from cka_kubelet.tui.screens.progress import ProgressScreen
 from cka_kubelet.tui.state import LabState, Outcome, PhaseBoard
 from cka_kubelet.tui.theme import DARK, LIGHT
@@ -128,10 +128,16 @@ class LabApp(App[Outcome], inherit_bindings=False):  # Textual's Ctrl+Q would ta
             except LabError as err:
                 deliver = partial(self._set_nodes, self.state.node_states, err.message)
             self.post_message(Carried(deliver))
+            with contextlib.suppress(LabError):  # what cannot be seen now stays as it was last seen
+                self.post_message(Carried(partial(self._set_symptom, self._lab_run.symptom())))
             self._ended.wait(self._poll_seconds)
 
     def _set_nodes(self, states: Sequence[NodeState], error: str) -> None:
         self.state.node_states, self.state.node_error = states, error
+        self._show_state()
+
+    def _set_symptom(self, symptom: SymptomState | None) -> None:
+        self.state.symptom = symptom
         self._show_state()
 
     def _show_state(self) -> None:

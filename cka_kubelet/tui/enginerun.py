@@ -10,7 +10,7 @@ from cka_kubelet.remote.shell import Terminal
 from cka_kubelet.scoring.witness import NodeFacts
 from cka_kubelet.tui import adapter
 from cka_kubelet.tui.phases import Progress, phases
-from cka_kubelet.tui.protocols import LabInfo, NodeState, Phase, ResultLine, Score
+from cka_kubelet.tui.protocols import LabInfo, NodeState, Phase, ResultLine, Score, SymptomState
 
 
 class EngineRun:
@@ -51,6 +51,12 @@ class EngineRun:
 
     def node_states(self) -> Sequence[NodeState]:
         return [_state(facts) for facts in self._started().node_states()]
+
+    def symptom(self) -> SymptomState | None:
+        sight = self._started().symptom()
+        if sight is None:
+            return None
+        return SymptomState(sight.subject, sight.state, sight.healthy, sight.detail, sight.since)
 
     def hint(self) -> str:
         return self._started().hint().text

@@ -72,6 +72,20 @@ class NodeState:
     roles: str = ""
 
 
+@dataclass(frozen=True)
+class SymptomState:
+    """What the lab is about when it is no node's Ready condition: a pod, a command, the API server.
+
+    `state` is one or two words, `detail` why; `healthy`: as if nothing were broken.
+    """
+
+    name: str
+    state: str
+    healthy: bool
+    detail: str = ""
+    since: float | None = None
+
+
 class Verdict(Enum):
     """PASS and FAIL are grades; ERROR means "could not be graded" and never counts as wrong."""
 
@@ -134,6 +148,10 @@ class LabRun(Protocol):
 
     def node_states(self) -> Sequence[NodeState]:
         """What the API server says of the nodes now. Polled."""
+        ...
+
+    def symptom(self) -> SymptomState | None:
+        """What is to be seen of the symptom now; None when the nodes' states say it. Polled."""
         ...
 
     def hint(self) -> str:

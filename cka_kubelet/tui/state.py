@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cka_kubelet.errors import LabError
-from cka_kubelet.tui.protocols import LabInfo, NodeState, Phase, Score
+from cka_kubelet.tui.protocols import LabInfo, NodeState, Phase, Score, SymptomState
 
 if TYPE_CHECKING:
     from cka_kubelet.tui.session import TerminalSession
@@ -71,6 +71,7 @@ class LabState:
     submitted: float | None = None
     node_states: Sequence[NodeState] = ()
     node_error: str = ""
+    symptom: SymptomState | None = None
     hints: list[str] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     score: Score | None = None

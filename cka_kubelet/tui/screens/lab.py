@@ -13,7 +13,7 @@ from textual.widgets import Footer, Markdown, Static
 from cka_kubelet.tui.commands import COMMANDS, MENU
 from cka_kubelet.tui.screens.base import app_of
 from cka_kubelet.tui.state import band_colour, clock_text, printable
-from cka_kubelet.tui.widgets.nodes import node_dots, node_lines
+from cka_kubelet.tui.widgets.nodes import node_dots, node_lines, symptom_lines
 from cka_kubelet.tui.widgets.terminal import TerminalView
 
 
@@ -55,6 +55,7 @@ class LabScreen(Screen[None]):
                     yield Static("TASK", classes="heading")
                     yield Markdown(printable(lab.brief), id="brief", open_links=False)
                     yield Vertical(id="hints")
+                yield Static(id="symptom")
                 yield Static("NODES", classes="heading")
                 yield Static(id="nodes")
                 yield Static(id="score-note")
@@ -113,6 +114,7 @@ class LabScreen(Screen[None]):
             (f"  of {quick}–{slow} min", "$secondary"),
         )
         self._put("#bar-clock", clock)
+        self._put("#symptom", symptom_lines(state.symptom, now) if state.symptom is not None else Content())
         known = {node.name: node for node in state.node_states}
         self._put("#bar-nodes", node_dots(list(known.values())))
         lines = [node_lines(node, now) for node in known.values()]

@@ -75,6 +75,10 @@ class FakeCluster:
             return {"items": self._nodes()}
         elif path.endswith("/proxy/healthz"):
             return "ok" if self.ready[path.split("/")[4]] == "True" else "kubelet: connection refused"
+        elif path == "/readyz":
+            return "ok"
+        elif "/configmaps" in path:
+            return {"data": {"written": name}}
         elif method == "GET" and name == "leases":
             return {"items": self._leases()}
         elif method == "GET" and "/leases/" in path:

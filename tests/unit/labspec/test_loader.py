@@ -23,6 +23,22 @@ MISTAKES = {
         "node-ready",
     ),
     "typo inside a check": (GOOD.replace("enabled: true}", "enabeld: true}"), "did you mean 'enabled'"),
+    "unknown symptom": (
+        GOOD.replace("symptom:\n  node: node01", "symptom:\n  kind: podd\n  node: node01"),
+        r":\d+:1: symptom: unknown kind 'podd'; did you mean 'pod'\?",
+    ),
+    "typo inside a symptom": (
+        GOOD.replace("symptom:\n  node: node01", "symptom:\n  nod: node01"),
+        r":\d+:3: unknown key 'nod'; did you mean 'node'\?",
+    ),
+    "symptom without its node": (GOOD.replace("symptom:\n  node: node01", "symptom:\n"), "the key 'node' is missing"),
+    "symptom that runs a program of its own": (
+        GOOD.replace(
+            'symptom:\n  node: node01\n  ready: "Unknown"\n  message',
+            "symptom:\n  kind: crictl\n  run: rm -rf /\n  fails",
+        ),
+        "begins with `crictl `",
+    ),
     "wrong type": (
         GOOD.replace("minutes: [2, 6]", "minutes: [2, six]"),
         r"minutes\.1: .* valid integer",

@@ -13,7 +13,17 @@ from collections.abc import Iterator, Sequence
 
 from cka_kubelet.errors import LabError
 from cka_kubelet.remote.shell import Terminal
-from cka_kubelet.tui.protocols import Choice, LabInfo, NodeState, Phase, Question, ResultLine, Score, Verdict
+from cka_kubelet.tui.protocols import (
+    Choice,
+    LabInfo,
+    NodeState,
+    Phase,
+    Question,
+    ResultLine,
+    Score,
+    SymptomState,
+    Verdict,
+)
 
 BRIEF = """\
 `node01` went **NotReady** a minute ago and nobody knows why.
@@ -154,6 +164,7 @@ class FakeRun:
         """Preparing waits for it before its last phase."""
         self.hold.set()
         self.ready = "Unknown"
+        self.seen: SymptomState | None = None
         self.started = time.time()
 
     def _called(self, name: str) -> None:
@@ -179,6 +190,9 @@ class FakeRun:
         terminal = self.terminals[node] = FakeTerminal(columns, rows)
         terminal.say(f"root@{node}:~# ".encode())
         return terminal
+
+    def symptom(self) -> SymptomState | None:
+        return self.seen
 
     def node_states(self) -> Sequence[NodeState]:
         self._called("node_states")

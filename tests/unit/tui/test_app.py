@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from cka_kubelet.errors import LabStartError, NodeUnreachableError, RestoreError
 from cka_kubelet.tui.app import LabApp
-from cka_kubelet.tui.protocols import LabInfo
+from cka_kubelet.tui.protocols import LabInfo, SymptomState
 from cka_kubelet.tui.screens.base import ConfirmDialog
 from cka_kubelet.tui.screens.dialogs import CheckDialog, ErrorScreen, HelpDialog, SubmitDialog, TooSmallScreen
 from cka_kubelet.tui.screens.lab import LabScreen
@@ -219,6 +219,22 @@ async def test_the_cluster_being_away_does_not_stop_the_lab() -> None:
         del run.errors["node_states"]
         await until(pilot, lambda: app.state.node_states)
         assert app.state.node_error == ""
+
+
+async def test_a_symptom_that_is_no_node_stands_above_the_nodes() -> None:
+    run = FakeRun()
+    run.seen = SymptomState("kubectl logs web", "fails", False, "dial tcp\x1b[2J: i/o timeout")
+    app = LabApp(run, poll_seconds=0.01)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_prompt(pilot, app)
+        await until(pilot, lambda: "kubectl logs web" in str(app.screen.query_one("#symptom").render()))
+        shown = str(app.screen.query_one("#symptom").render())
+        assert "fails" in shown
+        assert "i/o timeout" in shown
+        assert "\x1b" not in shown
+        run.seen = SymptomState("kubectl logs web", "works", True, "a log line")
+        await until(pilot, lambda: "works" in str(app.screen.query_one("#symptom").render()))
+        assert "a log line" not in str(app.screen.query_one("#symptom").render())
 
 
 async def test_a_node_cannot_style_or_break_the_panel() -> None:
