@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from cka_kubelet.errors import ProvisionError
+from cka_kubelet.kube import ociimage
 from cka_kubelet.provision import oci
 from cka_kubelet.provision.facts import Facts, gather
 from cka_kubelet.provision.files import IMAGES, HostTraits, NodeFile, marker, node_files
@@ -75,7 +76,7 @@ def _put_images(shell: Shell, facts: Facts, progress: Progress) -> None:
     busybox = shell.read_file("/usr/bin/busybox")
     arch = facts.traits.arch
     images = [oci.pause_image(arch), oci.busybox_image(busybox, arch), oci.web_image(busybox, arch)]
-    shell.write_file(IMAGES, oci.archive(images))
+    shell.write_file(IMAGES, ociimage.archive(images))
 
 
 def _ensure_supported(facts: Facts, shell: Shell) -> None:

@@ -9,6 +9,7 @@ import tarfile
 import pytest
 
 from cka_kubelet.errors import ProvisionError
+from cka_kubelet.kube import ociimage
 from cka_kubelet.provision import oci
 from cka_kubelet.provision.pause_program import pause_program
 
@@ -22,7 +23,7 @@ def members(data: bytes) -> dict[str, bytes]:
 
 def test_archive_is_a_complete_oci_layout() -> None:
     images = [oci.pause_image("amd64").tagged("a/pause:1", "b/pause:2"), oci.web_image(BUSYBOX, "amd64")]
-    files = members(oci.archive(images))
+    files = members(ociimage.archive(images))
     assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
     index = json.loads(files["index.json"])["manifests"]
     assert [m["annotations"]["io.containerd.image.name"] for m in index] == ["a/pause:1", "b/pause:2", oci.WEB]
@@ -43,7 +44,7 @@ def blob(files: dict[str, bytes], descriptor: dict[str, object]) -> bytes:
 
 
 def test_same_input_same_bytes() -> None:
-    once, again = (oci.archive([oci.pause_image("arm64"), oci.busybox_image(BUSYBOX, "arm64")]) for _ in range(2))
+    once, again = (ociimage.archive([oci.pause_image("arm64"), oci.busybox_image(BUSYBOX, "arm64")]) for _ in range(2))
     assert once == again
 
 
