@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cka_kubelet import paths
 from cka_kubelet.clock import Clock
@@ -12,6 +13,7 @@ from cka_kubelet.engine.debrief import debrief
 from cka_kubelet.engine.recorded import RecordedTerminal
 from cka_kubelet.engine.target import target_of
 from cka_kubelet.engine.watch import SymptomWatch
+from cka_kubelet.engine.workload import Workload
 from cka_kubelet.errors import EnvironmentError_, LabStartError, UsageError
 from cka_kubelet.faults.injection import inject, undo_all
 from cka_kubelet.faults.journal import Journal
@@ -22,7 +24,7 @@ from cka_kubelet.labspec.model import Evidence, Hint, Lab
 from cka_kubelet.labspec.symptoms import NodeSymptom
 from cka_kubelet.providers.base import Cluster, Progress
 from cka_kubelet.remote import nodestate
-from cka_kubelet.remote.kubeapi import KubeAPI, SSHKubeAPI
+from cka_kubelet.remote.kubeapi import KubeAPI
 from cka_kubelet.scoring import checks, grading
 from cka_kubelet.scoring.checks import Surroundings
 from cka_kubelet.scoring.result import Line, Score, Verdict, outcome
@@ -65,8 +67,8 @@ class LabRun:
         self._seed = seed
         self._faults = load((fault.use for fault in self.lab.faults), fault_folder or paths.data_dir() / "faults")
         _require_nodes(file, cluster)
-        self._target = target_of(cluster)
-        self._kube_api = api or SSHKubeAPI(cluster.shell(self._target.control_plane))
+        self._target = target_of(cluster, api)
+        self._kube_api = self._target.api
         self._api = ApiWitness(self._kube_api)
         self._symptom = SymptomWatch(self.lab.symptom, self._api, cluster.shell, clock)
         self._before: dict[str, dict[str, str]] = {}
@@ -85,10 +87,12 @@ class LabRun:
         """Baseline, injection, symptom. Raises LabError; then everything that was done is undone again."""
         self._run = self._store.begin(self.lab.name, self.cluster.id, self._seed, self.exam, self._clock.now())
         progress("baseline", "checking the healthy cluster")
-        self._require_baseline()
-        self._remember_files()
         try:
+            self._put_objects(self.lab.workload)
+            self._require_baseline()
+            self._remember_files()
             self._inject(progress)
+            self._put_objects(self.lab.arrives)
             progress("symptom", f"waiting until it shows (at most {self.lab.symptom.within} s)")
             self._symptom.show()
         except BaseException:
@@ -98,6 +102,12 @@ class LabRun:
             self._rules.append((rule, self.recorder.watch(rule.saw, rule.ran, rule.on)))
         self._handed_over = self._clock.now()
         self._store.handed_over(self._run, self._handed_over)
+
+    def _put_objects(self, manifests: Sequence[Mapping[str, Any]]) -> None:
+        """Journalled as a fault is, so that what the lab brings leaves with it."""
+        if manifests:
+            fault, node = Workload(manifests), self._target.control_plane
+            inject(self._journal, self._target, self.lab.name, fault, node, {}, now=self._clock.now())
 
     def _require_baseline(self) -> None:
         around = self._around()

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from cka_kubelet.errors import UsageError
-from cka_kubelet.remote.steps import Step
+from cka_kubelet.remote import steps
+from cka_kubelet.remote.objects import Object, ObjectStep
 
+Step: TypeAlias = steps.Step | ObjectStep
 Value = str | int | bool
 
 
@@ -31,7 +33,8 @@ class Context:
     `node` is where the fault goes; `control_plane` the node that holds the cluster's CA; `random` is seeded by the
     run: the same seed gives the same fault. `read(node, path)` gives a regular file's bytes and follows no link;
     `link(node, path)` a symbolic link's target; `files(node, directory)` the paths
-    of all that lies below it, sorted. `now`: seconds since the epoch.
+    of all that lies below it, sorted. `object(path)` gives what the API server keeps there, None when there is nothing.
+    `now`: seconds since the epoch.
     """
 
     node: str
@@ -40,6 +43,7 @@ class Context:
     read: Callable[[str, str], bytes]
     link: Callable[[str, str], str]
     files: Callable[[str, str], Sequence[str]]
+    object: Callable[[str], Object | None] = lambda path: None
     random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - variety, not secrecy
     now: float = 0.0
 

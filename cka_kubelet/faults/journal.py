@@ -128,7 +128,7 @@ def _read(path: Path) -> Record:
             if zlib.crc32(packed) != body["crc"]:
                 raise ValueError("its checksum is wrong")  # noqa: TRY301 - one message for every way to be damaged
             held = json.loads(zlib.decompress(packed))
-            before = Captured(held["paths"], held["units"])
+            before = Captured(held["paths"], held["units"], held.get("objects", {}))
         names = ("id", "order", "cluster", "node", "lab", "fault", "stage")
         return Record(**{name: body[name] for name in names}, before=before)
     except (OSError, ValueError, KeyError, zlib.error) as err:

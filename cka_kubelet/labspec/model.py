@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from cka_kubelet.labspec.checks import Check
 from cka_kubelet.labspec.parts import Line, Name, Part, Pattern, Text
 from cka_kubelet.labspec.symptoms import Symptom
+from cka_kubelet.labspec.workload import Manifest
 
 CATEGORIES = {"symptom": 10, "evidence": 20, "cause": 25, "repair": 30, "lasting": 15}
 """Category → points. They add up to 100."""
@@ -98,7 +99,7 @@ class WrongRepair(Part):
 
 
 class Lab(Part):
-    """A whole lab file."""
+    """A whole lab file. `workload`: objects that are there before anything is checked; `arrives`: after the fault."""
 
     name: Name
     title: Line
@@ -108,6 +109,8 @@ class Lab(Part):
     start_on: Name = "controlplane"
     brief: Text
     faults: Annotated[list[FaultUse], Field(min_length=1, max_length=8)]
+    workload: list[Manifest] = Field(default_factory=list, max_length=10)
+    arrives: list[Manifest] = Field(default_factory=list, max_length=10)
     baseline: Annotated[list[Check], Field(min_length=1)]
     symptom: Symptom
     evidence: Annotated[list[Evidence], Field(min_length=1, max_length=12)]
@@ -130,7 +133,7 @@ class Lab(Part):
         return Lab.model_validate(_renamed(self.model_dump(by_alias=True), "controlplane", node))
 
 
-_NODE_KEYS = {"node", "on", "start_on"}
+_NODE_KEYS = {"node", "on", "start_on", "nodeName"}
 
 
 def _renamed(part: Any, old: str, new: str) -> Any:

@@ -20,6 +20,7 @@ Line = Annotated[str, Field(min_length=1, max_length=400)]
 Pattern = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_pattern)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00]*$", max_length=400)]
 UnitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@-]+\.(service|socket|timer|mount|target)$")]
+Selector = Annotated[str, Field(pattern=r"^[\w./-]+=[\w.-]+(,[\w./-]+=[\w.-]+)*$", max_length=300)]
 Seconds = Annotated[int, Field(ge=1, le=900)]
 
 

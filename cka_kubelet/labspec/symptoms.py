@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cka_kubelet.labspec.parts import Line, Name, Part, Pattern, Seconds
+from cka_kubelet.labspec.parts import Line, Name, Part, Pattern, Seconds, Selector
 
 
 class NodeSymptom(Part):
@@ -24,7 +24,7 @@ class PodSymptom(Part):
     kind: Literal["pod"]
     namespace: Name = "default"
     pod: Name | None = None
-    selector: Annotated[str, Field(pattern=r"^[\w./-]+=[\w.-]+(,[\w./-]+=[\w.-]+)*$")] | None = None
+    selector: Selector | None = None
     status: Pattern
     event: Pattern | None = None
     within: Seconds = 60

@@ -5,7 +5,7 @@ The program in `_agent.py` is sent on stdin and run by the node's python3; nothi
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
@@ -22,13 +22,14 @@ UP = ("active", "activating", "reloading")
 
 @dataclass(frozen=True)
 class Captured:
-    """Pre-images: path → state and unit → state."""
+    """Pre-images: path → state, unit → state, and an API server's object by its path, None when there was none."""
 
     paths: Mapping[str, State]
     units: Mapping[str, State]
+    objects: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        return {"paths": dict(self.paths), "units": dict(self.units)}
+        return {"paths": dict(self.paths), "units": dict(self.units), "objects": dict(self.objects)}
 
 
 def _ask(shell: Shell, request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def apply(shell: Shell, operations: Sequence[Mapping[str, Any]]) -> None:
 
 def restore(shell: Shell, state: Captured) -> tuple[list[str], list[str]]:
     """Put everything back and restart the units that ran. Gives (paths changed, errors); safe to repeat."""
-    answer = _ask(shell, {"op": "restore", **state.as_json()}, 300)
+    answer = _ask(shell, {"op": "restore", "paths": dict(state.paths), "units": dict(state.units)}, 300)
     return answer["changed"], answer["errors"]
 
 

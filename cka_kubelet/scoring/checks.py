@@ -9,9 +9,24 @@ from typing import assert_never
 
 from cka_kubelet.clock import Clock, wait_until
 from cka_kubelet.errors import CommandError, LabError, NodeError, NodeUnreachableError
-from cka_kubelet.labspec.checks import ApiAnswers, Check, FileIs, NodeReady, PodRuns, SurvivesReboot, Unchanged, UnitIs
+from cka_kubelet.labspec.checks import (
+    ApiAnswers,
+    Check,
+    CrictlWorks,
+    ExecWorks,
+    FileIs,
+    LogsWork,
+    NodeReady,
+    ObjectIs,
+    PodReady,
+    PodRuns,
+    SurvivesReboot,
+    Unchanged,
+    UnitIs,
+)
 from cka_kubelet.remote import nodestate
 from cka_kubelet.remote.shell import Shell
+from cka_kubelet.scoring import podchecks
 from cka_kubelet.scoring.result import Category, Line, Verdict
 from cka_kubelet.scoring.witness import ApiWitness
 
@@ -46,6 +61,17 @@ def _look(check: Check, around: Surroundings) -> Found:
     match check:
         case ApiAnswers():
             return _api_answers(check, around)
+        case PodReady():
+            return podchecks.pod_ready(check, around.api, around.clock, around.patience)
+        case LogsWork():
+            return podchecks.logs_work(check, around.api, around.clock, around.patience)
+        case ExecWorks():
+            return podchecks.exec_works(check, around.api, around.clock, around.patience)
+        case CrictlWorks():
+            shell = around.shell(check.node)
+            return podchecks.crictl_works(check, around.api, shell, around.clock, around.patience)
+        case ObjectIs():
+            return podchecks.object_is(check, around.api)
         case NodeReady():
             return _node_ready(check.node, check.within, around)
         case PodRuns():
@@ -67,6 +93,16 @@ def name_of(check: Check) -> str:
     match check:
         case ApiAnswers():
             return "the API server answers"
+        case PodReady():
+            return f"{check.pod or check.selector} is Ready"
+        case LogsWork():
+            return f"logs of pods on {check.node} can be read"
+        case ExecWorks():
+            return f"commands can be run in pods on {check.node}"
+        case CrictlWorks():
+            return f"crictl works on {check.node}"
+        case ObjectIs():
+            return f"{check.kind} {check.name}"
         case NodeReady():
             return f"{check.node} is Ready"
         case PodRuns():
@@ -88,6 +124,17 @@ def expected(check: Check) -> str:
     match check:
         case ApiAnswers():
             return f"/readyz says ok, and an object can be written, within {check.within} s"
+        case PodReady():
+            return f"{check.count} or more, all of them Ready, within {check.within} s"
+        case LogsWork():
+            return f"a random word that a new pod printed, within {check.within} s"
+        case ExecWorks():
+            return f"a random word from an echo in a new pod, within {check.within} s"
+        case CrictlWorks():
+            return f"the container of a new pod is listed within {check.within} s"
+        case ObjectIs():
+            has = [f"{at} is {value!r}" for at, value in check.has.items()]
+            return "; ".join([*has, *(f"no {at}" for at in check.lacks)]) or "it is there"
         case NodeReady():
             return "Ready=True, a fresh heartbeat, and a kubelet that answers"
         case PodRuns():

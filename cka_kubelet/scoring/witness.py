@@ -8,12 +8,14 @@ from typing import Any
 from urllib.parse import quote
 
 from cka_kubelet.errors import CommandError
+from cka_kubelet.remote import objects
 from cka_kubelet.remote.kubeapi import Answer, KubeAPI
 from cka_kubelet.scoring.podstate import PodState, epoch, pod_state
 
 LEASE_SECONDS = 40.0
 """A lease older than this has missed its renewals (nodeLeaseDurationSeconds)."""
 POD_IMAGE = "registry.k8s.io/pause:3.10.1"
+SHELL_IMAGE = "docker.io/library/busybox:1.36"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _PODS = "/api/v1/namespaces/default/pods"
 _CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -123,10 +125,32 @@ class ApiWitness:
         self._request("PUT", f"{_LEASES}/{node}", lease)
         return True
 
-    def start_pod(self, node: str) -> str:
-        """Create a pod with a name nobody can foresee, bound to `node`; gives its name."""
+    def kubelet_has(self, node: str, pods: Sequence[PodState]) -> bool:
+        """Whether the node's kubelet, asked through the API server, has these pods running too."""
+        answer = self._api.request("GET", f"/api/v1/nodes/{node}/proxy/pods")
+        own = {pod.uid: pod for pod in map(pod_state, _items(answer))} if answer.status == 200 else {}
+        return all(pod.uid in own and own[pod.uid].containers for pod in pods)
+
+    def object_at(self, path: str) -> Mapping[str, Any] | None:
+        """What the API server keeps there; None when there is nothing."""
+        return objects.read(self._api, path)
+
+    def log(self, pod: str) -> Answer:
+        """What the API server gives as the pod's log: the text, or why not."""
+        return self._api.request("GET", f"{_PODS}/{pod}/log")
+
+    def run_in(self, node: str, pod: str, words: Sequence[str]) -> Answer:
+        """Run a program in a pod's container by way of the API server and the kubelet's `run`: the same port, check
+        and runtime call as `kubectl exec`, without its WebSocket."""
+        cmd = "&".join(f"cmd={quote(word, safe='')}" for word in words)
+        return self._api.request("POST", f"/api/v1/nodes/{node}/proxy/run/default/{pod}/check?{cmd}")
+
+    def start_pod(self, node: str, command: Sequence[str] = ()) -> str:
+        """Create a pod with a name nobody can foresee, bound to `node`; gives its name. `command`: run in busybox."""
         name = f"check-{secrets.token_hex(6)}"
-        container = {"name": "check", "image": POD_IMAGE, "imagePullPolicy": "IfNotPresent"}
+        container: dict[str, Any] = {"name": "check", "image": POD_IMAGE, "imagePullPolicy": "IfNotPresent"}
+        if command:
+            container |= {"image": SHELL_IMAGE, "command": list(command)}
         spec = {
             "nodeName": node,
             "restartPolicy": "Never",

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from cka_kubelet.clock import FakeClock
 from cka_kubelet.faults.injection import Target
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.remote.fake import FakeShell
 from tests.unit.faults.nodes import CLUSTER, make_node
+from tests.unit.faults.objects import FakeObjects
 
 
 @pytest.fixture
@@ -14,8 +16,13 @@ def nodes(tmp_path: Path) -> dict[str, FakeShell]:
 
 
 @pytest.fixture
-def target(nodes: dict[str, FakeShell]) -> Target:
-    return Target(CLUSTER, nodes.__getitem__, "controlplane")
+def api() -> FakeObjects:
+    return FakeObjects()
+
+
+@pytest.fixture
+def target(nodes: dict[str, FakeShell], api: FakeObjects) -> Target:
+    return Target(CLUSTER, nodes.__getitem__, "controlplane", api, FakeClock())
 
 
 @pytest.fixture

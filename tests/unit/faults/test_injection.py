@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -208,7 +209,7 @@ def test_undo_refuses_a_foreign_node(nodes: Nodes, target: Target, journal: Jour
     put_in(journal, target, "unknown-flag")
     record = journal.pending()[0]
     with pytest.raises(UnsafeTargetError):
-        undo(journal, record, nodes["node01"], "c2")
+        undo(journal, record, replace(target, cluster="c2"))
 
 
 def test_unknown_names_meet_the_nearest() -> None:
