@@ -5,6 +5,7 @@ import gc
 import sys
 
 from cka_kubelet.controlplane import app, flags
+from cka_kubelet.controlplane.storagebackend import StorageError
 from cka_kubelet.kube import klog
 
 
@@ -15,6 +16,9 @@ def main(argv: list[str] | None = None) -> int:
     gc.freeze()
     try:
         asyncio.run(app.run(options))
+    except StorageError as error:
+        klog.raw("F", "instance.go:233", str(error))
+        return 255
     except (OSError, ValueError) as error:
         klog.error("run.go:72", "command failed", err=error)
         return 1

@@ -20,7 +20,7 @@ from cka_kubelet.controlplane.proxy import KubeletProxy
 from cka_kubelet.controlplane.registry import Registry
 from cka_kubelet.controlplane.resources import Resources
 from cka_kubelet.controlplane.server import APIServer
-from cka_kubelet.controlplane.sqlitestore import SQLiteStore
+from cka_kubelet.controlplane.storagebackend import open_store
 from cka_kubelet.controlplane.tokens import TokenSigner
 from cka_kubelet.kube import httpserver, klog, tlsserver
 
@@ -60,8 +60,11 @@ def _notify_ready() -> None:
 
 
 async def run(options: Options) -> None:
-    """Serve until SIGTERM or SIGINT. Raises OSError, ssl.SSLError or ValueError for bad files or a taken port."""
-    store = SQLiteStore(Path(options.data_dir) / "state.db")
+    """Serve until SIGTERM or SIGINT. Raises OSError, ssl.SSLError or ValueError for bad files or a taken port.
+
+    Raises StorageError when there is no etcd.
+    """
+    store = await open_store(options)
     registry = Registry(store, Admission(store, options.service_cluster_ip_range))
     signer = _signer(options)
     resources = Resources(registry, Authorizer(store), Authenticator(store, signer), signer)

@@ -29,6 +29,12 @@ class Options(NamedTuple):
     node_monitor_grace_period: float
     node_monitor_period: float
     data_dir: str
+    etcd_servers: str
+    etcd_cafile: str
+    etcd_certfile: str
+    etcd_keyfile: str
+    etcd_prefix: str
+    etcd_compaction_interval: float
     v: int
 
 
@@ -51,6 +57,11 @@ _DEFAULTS = {
     "cluster-signing-cert-file": "",
     "cluster-signing-key-file": "",
     "data-dir": "/var/lib/cka-control-plane",
+    "etcd-servers": "",
+    "etcd-cafile": "",
+    "etcd-certfile": "",
+    "etcd-keyfile": "",
+    "etcd-prefix": "/registry",
 }
 
 
@@ -66,6 +77,7 @@ def parse(argv: list[str]) -> Options:
         parser.add_argument(f"--{name}", default=default)
     parser.add_argument("--node-monitor-grace-period", type=_duration, default=50.0)
     parser.add_argument("--node-monitor-period", type=_duration, default=5.0)
+    parser.add_argument("--etcd-compaction-interval", type=_duration, default=300.0)
     parser.add_argument("-v", "--v", type=int, default=0)
     found = vars(parser.parse_args(argv))
     return Options(**found)

@@ -21,7 +21,7 @@ Object = dict[str, Any]
 Change = Callable[[Object], Object]
 Result = TypeVar("Result")
 
-_ATTEMPTS = 10
+_ATTEMPTS = 100
 
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 _NAME_TEXT = (
@@ -83,8 +83,10 @@ class Registry:
             try:
                 return await attempt()
             except ConflictError:
-                await self.store.current()
-            except apistatus.StatusError:
+                continue  # the store has seen what was there instead
+            except apistatus.StatusError as error:
+                if error.code >= 500:  # the storage's own trouble
+                    raise
                 await self.store.current()
                 if self.store.revision == seen:
                     raise
@@ -183,7 +185,10 @@ class Registry:
         self._admission.update(kind, obj, old, user, subresource)
         if kind.generation and obj.get("spec") != old.get("spec"):
             metadata["generation"] = int(old["metadata"].get("generation", 1)) + 1
-        if obj == old or dry_run:
+        if obj == old or dry_run:  # nothing will be written that would find out whether `old` is old
+            await self.store.current()
+            if self.store.get(kind.storage, namespace, name) is not old:
+                raise ConflictError
             return obj
         if self._finished(kind, obj):
             return await self.store.remove(kind.storage, old)

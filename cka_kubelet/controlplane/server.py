@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from cka_kubelet.controlplane import discovery, openapi, protobuf, requestinfo, tables
+from cka_kubelet.controlplane import discovery, health, openapi, protobuf, requestinfo, tables
 from cka_kubelet.controlplane.authz import Attributes
 from cka_kubelet.controlplane.kinds import METRICS, Kind
 from cka_kubelet.controlplane.proxy import KubeletProxy
@@ -29,8 +29,6 @@ _PROXIED = {
 }
 _TABLE = re.compile(r"as=Table\b")
 _PARTIAL = re.compile(r"as=PartialObjectMetadata(List)?\b")
-_HEALTH = ("/healthz", "/livez", "/readyz")
-_CHECKS = ("ping", "log", "etcd", "informer-sync", "poststarthook/rbac/bootstrap-roles", "shutdown")
 
 
 class APIServer:
@@ -40,6 +38,7 @@ class APIServer:
         self._resources = resources
         self._proxy = proxy
         self._address = address
+        self._health = health.Health(resources.registry.store)
         self._metrics = ResourceMetrics(resources.registry, proxy.fetch)
 
     async def handle(self, request: Request) -> Response | Hijack:
@@ -63,7 +62,7 @@ class APIServer:
         user = self._impersonated(request, self._resources.authenticator.authenticate(request))
         self._resources.authorizer.check(user, info.attributes(query))
         if not info.is_resource:
-            return self._plain(request)
+            return await self._plain(request)
         if info.group == METRICS[0].group:
             return Response(200, _JSON, _encode(await self._metrics.handle(info, query)))
         if info.kind is None:
@@ -93,12 +92,12 @@ class APIServer:
             groups.append("system:authenticated")
         return User(name, tuple(groups))
 
-    def _plain(self, request: Request) -> Response:
+    async def _plain(self, request: Request) -> Response:
         """Everything that is no resource: health, version, discovery, OpenAPI."""
         path = request.path.rstrip("/") or "/"
-        for prefix in _HEALTH:
-            if path == prefix or path.startswith(prefix + "/"):
-                return _health(path, prefix, verbose="verbose" in request.query)
+        answer = await self._health.answer(path, request.query)
+        if answer is not None:
+            return answer
         parts = [part for part in path.split("/") if part]
         found = self._discovery(parts, "apidiscovery.k8s.io" in request.header("accept"))
         if parts == ["openapi", "v2"]:
@@ -115,7 +114,7 @@ class APIServer:
             case ["version"]:
                 return discovery.version()
             case []:
-                paths = ["/api", "/api/v1", "/apis", *_HEALTH, "/openapi/v3", "/version"]
+                paths = ["/api", "/api/v1", "/apis", *health.ROOTS, "/openapi/v3", "/version"]
                 return {"paths": paths}
             case ["api"]:
                 return discovery.aggregated(core=True) if aggregated else discovery.api_versions(self._address)
@@ -146,15 +145,6 @@ def _failure(error: StatusError) -> Response:
 
 def _encode(obj: Object) -> bytes:
     return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-
-
-def _health(path: str, prefix: str, *, verbose: bool) -> Response:
-    if path != prefix and path.removeprefix(prefix + "/") not in _CHECKS:
-        return Response(404, _TEXT, b"404 page not found\n")
-    if not verbose or path != prefix:
-        return Response(200, _TEXT, b"ok")
-    lines = [f"[+]{name} ok" for name in _CHECKS] + [f"{prefix[1:]} check passed", ""]
-    return Response(200, _TEXT, "\n".join(lines).encode())
 
 
 async def _body(request: Request) -> tuple[Any, str]:

@@ -27,7 +27,7 @@ class Change(NamedTuple):
 
 
 class ExpiredError(Exception):
-    """A watch wants to start before the history does. `oldest` is the first revision that is left."""
+    """A watch wants to start outside the history. `oldest` is the first revision that is left, or the newest."""
 
     def __init__(self, wanted: int, oldest: int) -> None:
         super().__init__(f"too old resource version: {wanted} ({oldest})")
@@ -107,6 +107,8 @@ class Store(ABC):
             floor = self._floors.get(resource, self._floor)
             if since < floor:
                 raise ExpiredError(since, floor)
+            if since > self.revision:  # from before an older state was restored; upstream leaves such a watch waiting
+                raise ExpiredError(since, self.revision)
             backlog = [change for change in self._history.get(resource, ()) if change.revision > since]
         subscription = Subscription(backlog)
         found = self._subscriptions.setdefault(resource, [])
@@ -117,8 +119,8 @@ class Store(ABC):
     async def write(self, resource: str, obj: Object, old: Object | None) -> Object:
         """Put `obj` in the place of `old`, None for a new object. Gives it with its resource version.
 
-        `obj` belongs to the store afterwards. Raises ConflictError when what is stored is not `old`, StatusError when
-        nothing can be stored at all.
+        `obj` belongs to the store afterwards. Raises ConflictError when what is stored is not `old`; reads show it
+        then. Raises StatusError when nothing can be stored at all.
         """
 
     @abstractmethod

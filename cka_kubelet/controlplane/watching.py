@@ -68,7 +68,7 @@ async def start(store: Store, kind: Kind, view: Filter, query: Query) -> AsyncIt
         since = None if initial else int(asked)
     except ValueError as error:
         raise apistatus.bad_request(f'resourceVersion: Invalid value: "{asked}": strconv.ParseUint') from error
-    if initial and asked != "0":
+    if (initial and asked != "0") or (since or 0) > store.revision:
         await store.current()
     try:
         subscription, stop = store.subscribe(kind.storage, since)

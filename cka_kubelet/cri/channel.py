@@ -6,6 +6,7 @@ once with the last error, while the channel goes on dialling), ready.
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Protocol
 
 from cka_kubelet.cri.errors import ConnectError, RpcError
@@ -33,11 +34,38 @@ def delay(retries: int, chance: float) -> float:
     return float(min(BASE_DELAY * MULTIPLIER**retries, MAX_DELAY)) * (1 + JITTER * (2 * chance - 1))
 
 
+class Endpoint(Protocol):
+    """Where a channel leads. `shown` is how grpc-go's log names it."""
+
+    shown: str
+
+    def delay(self, retries: int, chance: float) -> float:
+        """Seconds to wait after dial number `retries` (from 0) failed. `chance` is a random number in [0, 1)."""
+        ...
+
+    async def open(self, on_close: Callable[[Connection], None]) -> Connection:
+        """Dial. Raises ConnectError."""
+        ...
+
+
+class Socket:
+    """A unix socket on this machine, dialled at the pace of upstream's CRI client."""
+
+    def __init__(self, path: str) -> None:
+        self.shown = f'{{Addr: "{path}", ServerName: "localhost", }}'
+        self.delay = delay
+        self._path = path
+
+    async def open(self, on_close: Callable[[Connection], None]) -> Connection:
+        """Dial."""
+        return await Connection.open(self._path, on_close)
+
+
 class Channel:
     """Calls on whatever connection there is. `number` is the channel's in upstream's log lines (1, 4, …)."""
 
-    def __init__(self, path: str, log: Logger | None = None, number: int = 1) -> None:
-        self._path = path
+    def __init__(self, endpoint: str | Endpoint, log: Logger | None = None, number: int = 1) -> None:
+        self._endpoint = Socket(endpoint) if isinstance(endpoint, str) else endpoint
         self._log = log
         self._name = f"[Channel #{number} SubChannel #{number + 1}]"
         self._connection: Connection | None = None
@@ -45,8 +73,13 @@ class Channel:
         self._first: asyncio.Future[None] | None = None
         self._failure: RpcError | None = None
 
-    async def start(self, method: str, message: bytes, timeout: float | None) -> tuple[Connection, Stream]:
-        """Send a request. Raises RpcError Unavailable when there is no connection and the last dial failed."""
+    async def start(
+        self, method: str, message: bytes, timeout: float | None, *, last: bool = True
+    ) -> tuple[Connection, Stream]:
+        """Send a request; without `last`, more messages follow on its stream.
+
+        Raises RpcError Unavailable when there is no connection and the last dial failed.
+        """
         while (connection := self._connection) is None or connection.hung_up():
             if self._dialer is None:
                 self._dial()
@@ -54,7 +87,15 @@ class Channel:
                 raise self._failure
             if self._first is not None:
                 await asyncio.shield(self._first)
-        return connection, connection.start(method, message, timeout)
+        return connection, connection.start(method, message, timeout, last=last)
+
+    async def ready(self) -> None:
+        """Wait for a connection, however long it takes."""
+        while self._connection is None or self._connection.hung_up():
+            if self._dialer is None:
+                self._dial()
+            if self._dialer is not None:
+                await asyncio.shield(self._dialer)
 
     async def close(self) -> None:
         """Drop the connection and stop dialling."""
@@ -74,10 +115,10 @@ class Channel:
         try:
             while True:
                 try:
-                    self._connection = await Connection.open(self._path, self._lost)
+                    self._connection = await self._endpoint.open(self._lost)
                 except ConnectError as e:
                     self._failed(e)
-                    await asyncio.sleep(delay(retries, random.random()))  # noqa: S311 - jitter, not a secret
+                    await asyncio.sleep(self._endpoint.delay(retries, random.random()))  # noqa: S311 - jitter, not a secret
                     retries += 1
                 else:
                     self._failure = None
@@ -90,8 +131,8 @@ class Channel:
         self._failure = RpcError("Unavailable", str(error))
         self._release()
         if self._log is not None:
-            address = f'{{Addr: "{self._path}", ServerName: "localhost", }}'
-            text = f"[core] {self._name} grpc: addrConn.createTransport failed to connect to {address}. Err: {error}"
+            shown = self._endpoint.shown
+            text = f"[core] {self._name} grpc: addrConn.createTransport failed to connect to {shown}. Err: {error}"
             self._log.raw("W", "logging.go:55", text)
 
     def _release(self) -> None:

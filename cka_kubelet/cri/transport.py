@@ -1,4 +1,4 @@
-"""One HTTP/2 connection over a unix socket, with many gRPC streams on it. Error texts are grpc-go 1.7x's."""
+"""One HTTP/2 connection, with many gRPC streams on it. Error texts are grpc-go 1.7x's."""
 
 import asyncio
 import os
@@ -47,11 +47,12 @@ _HTTP_CODES = {400: "Internal", 401: "Unauthenticated", 403: "PermissionDenied",
 class Stream:
     """One call: messages in, and at the end a status. Feed methods are the connection's; callers use `message()`."""
 
-    __slots__ = ("_buffer", "_messages", "_waiter", "error", "finished", "id", "outgoing")
+    __slots__ = ("_buffer", "_messages", "_waiter", "error", "finished", "id", "last", "outgoing")
 
-    def __init__(self, stream_id: int, outgoing: bytes) -> None:
+    def __init__(self, stream_id: int) -> None:
         self.id = stream_id
-        self.outgoing = memoryview(outgoing)
+        self.outgoing = memoryview(b"")
+        self.last = False
         self.finished = False
         self.error: RpcError | None = None
         self._buffer = bytearray()
@@ -104,9 +105,14 @@ class Stream:
 class Connection(asyncio.Protocol):
     """A live HTTP/2 connection. Make one with `Connection.open`; `closed` becomes true once and for ever."""
 
-    def __init__(self, path: str, on_close: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self, route: str, on_close: Callable[["Connection"], None], authority: str = "localhost", scheme: str = "http"
+    ) -> None:
         self.closed = False
-        self._path = path
+        self.heard = 0.0
+        """When the server last sent something, on the loop's clock."""
+        self._route = route
+        self._origin = [(":scheme", scheme), (":authority", authority)]
         self._on_close = on_close
         self._streams: dict[int, Stream] = {}
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -126,30 +132,36 @@ class Connection(asyncio.Protocol):
         """Dial and wait for the server's SETTINGS. Raises ConnectError in grpc-go's words."""
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_unix_connection(lambda: cls(path, on_close), path)
+            _, connection = await loop.create_unix_connection(lambda: cls(f"unix @->{path}", on_close), path)
         except OSError as e:
             text = os.strerror(e.errno).lower() if e.errno else str(e)
             raise ConnectError(f"transport: Error while dialing: dial unix {path}: connect: {text}") from None
-        try:
-            async with asyncio.timeout(PREFACE_TIMEOUT):
-                await connection._ready
-        except asyncio.CancelledError:
-            connection.close()
-            raise
-        except TimeoutError:
-            connection.close()
-            raise ConnectError(
-                f"error reading server preface: read unix @->{path}: use of closed network connection"
-            ) from None
+        await connection.greeted()
         return connection
 
-    def start(self, path: str, message: bytes, timeout: float | None) -> Stream:
-        """Send one request message on a new stream. `timeout` goes into grpc-timeout, seconds."""
+    async def greeted(self) -> None:
+        """Wait for the server's SETTINGS. Raises ConnectError; the connection is closed then."""
+        try:
+            async with asyncio.timeout(PREFACE_TIMEOUT):
+                await self._ready
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        except TimeoutError:
+            self.close()
+            raise ConnectError(
+                f"error reading server preface: read {self._route}: use of closed network connection"
+            ) from None
+
+    def start(self, path: str, message: bytes, timeout: float | None, *, last: bool = True) -> Stream:
+        """Send a request message on a new stream. `timeout` goes into grpc-timeout, seconds.
+
+        Without `last` more messages may follow, with `send`.
+        """
         headers = [
             (":method", "POST"),
-            (":scheme", "http"),
             (":path", path),
-            (":authority", "localhost"),
+            *self._origin,
             ("content-type", "application/grpc"),
             ("user-agent", "grpc-python-h2"),
             ("te", "trailers"),
@@ -161,11 +173,21 @@ class Connection(asyncio.Protocol):
             self._h2.send_headers(stream_id, headers)
         except h2.exceptions.H2Error as e:
             raise RpcError("Unavailable", str(e)) from None
-        stream = Stream(stream_id, b"\0" + len(message).to_bytes(4, "big") + message)
-        self._streams[stream_id] = stream
+        stream = self._streams[stream_id] = Stream(stream_id)
+        self.send(stream, message, last=last)
+        return stream
+
+    def send(self, stream: Stream, message: bytes, *, last: bool = False) -> None:
+        """Send one more message on a stream that was started without `last`."""
+        frame = b"\0" + len(message).to_bytes(4, "big") + message
+        stream.outgoing, stream.last = memoryview(bytes(stream.outgoing) + frame), last
         self._send(stream)
         self._flush()
-        return stream
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life; `heard` moves when it comes."""
+        self._h2.ping(b"cka-ping")
+        self._flush()
 
     def cancel(self, stream: Stream) -> None:
         """Give up on a call; the server is told."""
@@ -175,12 +197,16 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close at once. Calls in flight fail."""
-        self._fail("transport is closing")
+        self.fail("transport is closing")
+
+    def lost(self, reason: str) -> None:
+        """The connection has ended; `reason` is what reading from it gave."""
+        self.fail(f"{'error reading from server' if self._ready.done() else 'error reading server preface'}: {reason}")
 
     def hung_up(self) -> bool:
         """Whether the server has closed, told or not: grpc-go's reader knows before the next call can be sent."""
         if not self.closed and self._poll is not None and self._poll.poll(0):
-            self._fail("error reading from server: EOF")
+            self.fail("error reading from server: EOF")
         return self.closed
 
     # asyncio.Protocol
@@ -193,22 +219,23 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
+        self.heard = asyncio.get_running_loop().time()
         if not self._ready.done() and data.startswith(b"HTTP/"):
-            self._fail("error reading server preface: http2: frame too large")
+            self.fail("error reading server preface: http2: frame too large")
             return
         try:
             for event in self._h2.receive_data(data):
                 self._handle(event)
         except Exception as e:  # h2, hpack and hyperframe raise many kinds on hostile bytes; each ends the connection
-            self._fail(f"{'error reading from server' if self._ready.done() else 'error reading server preface'}: {e}")
+            self.lost(str(e))
             return
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         reason = "EOF"  # also after a write that failed: grpc-go leaves the word to its reader
         if isinstance(exc, OSError) and exc.errno and not isinstance(exc, BrokenPipeError):
-            reason = f"read unix @->{self._path}: read: {os.strerror(exc.errno).lower()}"
-        self._fail(f"{'error reading from server' if self._ready.done() else 'error reading server preface'}: {reason}")
+            reason = f"read {self._route}: read: {os.strerror(exc.errno).lower()}"
+        self.lost(reason)
 
     # events
 
@@ -236,7 +263,7 @@ class Connection(asyncio.Protocol):
         self._goaway = f"code: {code.name if isinstance(code, ErrorCodes) else code}"
         if event.additional_data:
             self._goaway += f", debug data: {quote(event.additional_data.decode('utf-8', 'replace'))}"
-        self._fail("error reading from server: EOF")
+        self.fail("error reading from server: EOF")
 
     def _data(self, event: h2.events.DataReceived) -> None:
         if event.flow_controlled_length:
@@ -270,8 +297,8 @@ class Connection(asyncio.Protocol):
         except h2.exceptions.H2Error:
             return  # it has ended already
 
-    def _fail(self, desc: str) -> None:
-        """The connection is over; `desc` is what happened to it."""
+    def fail(self, desc: str) -> None:
+        """Close; calls in flight fail. `desc` is what happened to the connection."""
         if self.closed:
             return
         self.closed = True
@@ -302,7 +329,7 @@ class Connection(asyncio.Protocol):
                 if size <= 0:
                     return
                 chunk, stream.outgoing = bytes(stream.outgoing[:size]), stream.outgoing[size:]
-                self._h2.send_data(stream.id, chunk, end_stream=not stream.outgoing)
+                self._h2.send_data(stream.id, chunk, end_stream=stream.last and not stream.outgoing)
         except h2.exceptions.H2Error as e:
             self._end(stream.id, RpcError("Internal", str(e)))
 
