@@ -1,45 +1,67 @@
-"""Puts the control plane together and runs it: API server, scheduler and controllers in one process."""
+"""Puts the API server together and runs it, alone or with the controllers beside it in one process."""
 
 import asyncio
 import contextlib
-import ipaddress
 import os
-import signal
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from cka_kubelet.controlplane import bootstrap, kubeadmconfig
+from cka_kubelet.controlplane import bootstrap, kubeadmconfig, serveroptions, serving
 from cka_kubelet.controlplane.admission import Admission
 from cka_kubelet.controlplane.authn import MASTER, Authenticator
 from cka_kubelet.controlplane.authz import Authorizer
-from cka_kubelet.controlplane.client import LocalClient
-from cka_kubelet.controlplane.controllers import run_all
-from cka_kubelet.controlplane.flags import Options
+from cka_kubelet.controlplane.client import Client
+from cka_kubelet.controlplane.command import VERSION, Exit, StartError
+from cka_kubelet.controlplane.controllers.garbage import EventExpiry
+from cka_kubelet.controlplane.controllers.informer import Loop
+from cka_kubelet.controlplane.flags import Settings
+from cka_kubelet.controlplane.localclient import LocalClient
 from cka_kubelet.controlplane.proxy import KubeletProxy
 from cka_kubelet.controlplane.registry import Registry
 from cka_kubelet.controlplane.resources import Resources
 from cka_kubelet.controlplane.server import APIServer
-from cka_kubelet.controlplane.storagebackend import open_store
+from cka_kubelet.controlplane.storagebackend import StorageError, open_store
+from cka_kubelet.controlplane.store import Store
 from cka_kubelet.controlplane.tokens import TokenSigner
-from cka_kubelet.kube import httpserver, klog, tlsserver
+from cka_kubelet.kube import klog
+from cka_kubelet.kube.certfiles import pair_problem
+from cka_kubelet.kube.gofmt import path_error
+from cka_kubelet.kube.signals import stop_event
+
+_FATAL = 255
+"""What a line of severity F ends a program with."""
+Beside = Callable[[Client], Awaitable[None]]
 
 
-def _signer(options: Options) -> TokenSigner | None:
-    path = options.service_account_signing_key_file or options.service_account_key_file
-    return TokenSigner(path, options.service_account_issuer) if path else None
+def _signer(settings: Settings) -> TokenSigner:
+    path = settings.text("service-account-signing-key-file")
+    try:
+        return TokenSigner(path, settings.words("service-account-issuer")[0])
+    except OSError as error:
+        problem = path_error("open", path, error)
+    except ValueError:
+        problem = f"error reading private key file {path}: data does not contain a valid RSA or ECDSA private key"
+    raise StartError(f"failed to parse service-account-issuer-key-file: {problem}")
 
 
-def _kubelet_tls(options: Options) -> ssl.SSLContext | None:
-    if not options.kubelet_client_certificate:
+def _kubelet_tls(settings: Settings) -> ssl.SSLContext | None:
+    certificate, key = settings.text("kubelet-client-certificate"), settings.text("kubelet-client-key")
+    if not certificate:
         return None
+    problem = pair_problem(certificate, key)
+    if problem:
+        raise StartError(problem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    if options.kubelet_certificate_authority:
-        context.load_verify_locations(options.kubelet_certificate_authority)
+    authority = settings.text("kubelet-certificate-authority")
+    if authority:
+        context.load_verify_locations(authority)
     else:
         context.verify_mode = ssl.CERT_NONE  # upstream's default as well: kubelets sign their own serving certificate
-    context.load_cert_chain(options.kubelet_client_certificate, options.kubelet_client_key)
+    context.load_cert_chain(certificate, key)
     return context
 
 
@@ -59,40 +81,98 @@ def _notify_ready() -> None:
             sock.sendto(b"READY=1", address)
 
 
-async def run(options: Options) -> None:
-    """Serve until SIGTERM or SIGINT. Raises OSError, ssl.SSLError or ValueError for bad files or a taken port.
+class _Completed(NamedTuple):
+    """What follows from the flags: the advertised address, the services' range, the signer of tokens."""
 
-    Raises StorageError when there is no etcd.
-    """
-    store = await open_store(options)
-    registry = Registry(store, Admission(store, options.service_cluster_ip_range))
-    signer = _signer(options)
-    resources = Resources(registry, Authorizer(store), Authenticator(store, signer), signer)
-    address = options.advertise_address or _own_address()
-    services = ipaddress.ip_network(options.service_cluster_ip_range)
-    await bootstrap.populate(registry, address, options.secure_port, str(next(services.hosts())))
-    server_url = f"https://{address}:{options.secure_port}"
-    cidrs = (options.cluster_cidr, options.service_cluster_ip_range)
-    await kubeadmconfig.populate(registry, server_url, Path(options.client_ca_file), *cidrs)
-    api = APIServer(resources, KubeletProxy(registry, _kubelet_tls(options)), f"{address}:{options.secure_port}")
-    tls = tlsserver.server_context(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file)
-    server = await httpserver.serve(api.handle, options.bind_address, options.secure_port, tls)
-    klog.info("secure_serving.go:211", f"Serving securely on [::]:{server.port}")
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    controllers = asyncio.create_task(run_all(LocalClient(resources, MASTER), options))
-    _notify_ready()
-    stopping = asyncio.create_task(stop.wait())
+    address: str
+    services: str
+    service_address: str
+    signer: TokenSigner
+
+
+def _complete(settings: Settings) -> _Completed:
+    """Check all flags. Raises StartError."""
+    address = settings.text("advertise-address") or _own_address()
+    if not settings.text("external-hostname"):
+        klog.raw("I", "options.go:263", f"external host was not specified, using {address}")
     try:
-        await asyncio.wait((stopping, controllers), return_when=asyncio.FIRST_COMPLETED)
-        if controllers.done():
-            controllers.result()
+        services = serveroptions.service_network(settings)
+    except ValueError as error:
+        raise StartError(str(error)) from error
+    signing = settings.text("service-account-signing-key-file") and settings.words("service-account-issuer")
+    signer = _signer(settings) if signing else None
+    problems = serveroptions.problems(settings)
+    if problems or signer is None:
+        raise StartError(problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
+    return _Completed(address, str(services), str(next(services.hosts())), signer)
+
+
+def _say_version() -> None:
+    klog.raw("I", "server.go:150", f"Version: {VERSION}")
+    environment = {name: os.environ.get(name, "") for name in ("GOGC", "GOMAXPROCS", "GOTRACEBACK")}
+    klog.info("server.go:152", "Golang settings", **environment)  # type: ignore[arg-type]  # keys are upstream's
+
+
+async def _beside(resources: Resources, settings: Settings, others: Beside | None) -> None:
+    """What runs next to serving: the expiry of events, and the controllers where they share the process."""
+    client = LocalClient(resources, MASTER)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Loop("event-ttl", EventExpiry(client, settings.seconds("event-ttl")).sync).run())
+        if others is not None:
+            group.create_task(_awaited(others(client)))
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+async def run(settings: Settings, others: Beside | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartError."""
+    completed = _complete(settings)
+    _say_version()
+    serving.check_files(settings)
+    serving.check_authorities(
+        settings, 'unable to load client CA file "{}"', "unable to create request header authentication config"
+    )
+    kubelet_tls = _kubelet_tls(settings)
+    try:
+        store = await open_store(settings)
+    except StorageError as error:
+        klog.raw("F", "instance.go:233", str(error))
+        raise Exit(_FATAL) from error
+    except OSError as error:
+        raise StartError(str(error)) from error
+    try:
+        await _serve(settings, completed, store, kubelet_tls, others)
     finally:
-        controllers.cancel()
+        await store.close()
+
+
+async def _serve(
+    settings: Settings, completed: _Completed, store: Store, kubelet_tls: ssl.SSLContext | None, others: Beside | None
+) -> None:  # fmt: skip
+    address, services, service_address, signer = completed
+    port = settings.number("secure-port")
+    registry = Registry(store, Admission(store, services))
+    resources = Resources(registry, Authorizer(store), Authenticator(store, signer), signer)
+    await bootstrap.populate(registry, address, port, service_address)
+    if settings.text("client-ca-file"):
+        pods = settings.text("cluster-cidr") if settings.has("cluster-cidr") else "10.244.0.0/16"
+        authority = Path(settings.text("client-ca-file"))
+        await kubeadmconfig.populate(registry, f"https://{address}:{port}", authority, pods, services)
+    api = APIServer(resources, KubeletProxy(registry, kubelet_tls), f"{address}:{port}")
+    server = await serving.listen(settings, api.handle, "apiserver")
+    serving.announce(settings)
+    beside = asyncio.create_task(_beside(resources, settings, others))
+    _notify_ready()
+    stopping = asyncio.create_task(stop_event().wait())
+    try:
+        await asyncio.wait((stopping, beside), return_when=asyncio.FIRST_COMPLETED)
+        if beside.done():
+            beside.result()
+    finally:
+        beside.cancel()
         stopping.cancel()
-        await asyncio.gather(controllers, stopping, return_exceptions=True)
+        await asyncio.gather(beside, stopping, return_exceptions=True)
         server.close()
         await server.wait_closed()
-        await store.close()

@@ -1,7 +1,6 @@
 """Create, read, update, delete: the rules every kind shares (`k8s.io/apiserver/pkg/registry/generic`)."""
 
 import copy
-import datetime
 import re
 import secrets
 import time
@@ -16,6 +15,7 @@ from cka_kubelet.controlplane.kinds import kind as kind_of
 from cka_kubelet.controlplane.store import ConflictError, Store
 from cka_kubelet.kube import apistatus, labels
 from cka_kubelet.kube.apistatus import Cause
+from cka_kubelet.kube.times import timestamp
 
 Object = dict[str, Any]
 Change = Callable[[Object], Object]
@@ -40,11 +40,6 @@ class User(NamedTuple):
     groups: tuple[str, ...]
     uid: str = ""
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-
-def timestamp(seconds: float) -> str:
-    """RFC 3339 with whole seconds, as metav1.Time prints."""
-    return datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Registry:

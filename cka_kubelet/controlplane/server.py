@@ -5,8 +5,9 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from cka_kubelet.controlplane import discovery, health, openapi, protobuf, requestinfo, tables
+from cka_kubelet.controlplane import discovery, openapi, protobuf, requestinfo, serverhealth, tables
 from cka_kubelet.controlplane.authz import Attributes
+from cka_kubelet.controlplane.health import Health
 from cka_kubelet.controlplane.kinds import METRICS, Kind
 from cka_kubelet.controlplane.proxy import KubeletProxy
 from cka_kubelet.controlplane.registry import User
@@ -38,7 +39,7 @@ class APIServer:
         self._resources = resources
         self._proxy = proxy
         self._address = address
-        self._health = health.Health(resources.registry.store)
+        self._health = Health(serverhealth.checks(resources.registry.store))
         self._metrics = ResourceMetrics(resources.registry, proxy.fetch)
 
     async def handle(self, request: Request) -> Response | Hijack:
@@ -114,7 +115,7 @@ class APIServer:
             case ["version"]:
                 return discovery.version()
             case []:
-                paths = ["/api", "/api/v1", "/apis", *health.ROOTS, "/openapi/v3", "/version"]
+                paths = ["/api", "/api/v1", "/apis", *serverhealth.ROOTS, "/openapi/v3", "/version"]
                 return {"paths": paths}
             case ["api"]:
                 return discovery.aggregated(core=True) if aggregated else discovery.api_versions(self._address)

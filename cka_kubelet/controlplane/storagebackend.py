@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from cka_kubelet.controlplane.flags import Options
+from cka_kubelet.controlplane.flags import Settings
 from cka_kubelet.controlplane.sqlitestore import SQLiteStore
 from cka_kubelet.controlplane.store import Store
 from cka_kubelet.kube import klog
@@ -16,10 +16,10 @@ class StorageError(Exception):
     """The API server cannot have its storage and has to end, as upstream's does: str() is the last line of its log."""
 
 
-async def open_store(options: Options) -> Store:
+async def open_store(settings: Settings) -> Store:
     """The store, loaded. Raises StorageError; OSError and sqlite3.Error for a file of its own."""
-    if not options.etcd_servers:
-        return SQLiteStore(Path(options.data_dir) / "state.db")
+    if not settings.words("etcd-servers"):
+        return SQLiteStore(Path(settings.text("data-dir")) / "state.db")
     from cka_kubelet.controlplane.etcd.client import Client, EtcdError  # only loaded where there is an etcd
     from cka_kubelet.controlplane.etcd.compactor import compact_for_ever
     from cka_kubelet.controlplane.etcd.servers import Files, Servers, client_context
@@ -27,11 +27,13 @@ async def open_store(options: Options) -> Store:
 
     klog.raw("I", "instance.go:240", "Using reconciler: lease")
     try:
-        context = client_context(Files(options.etcd_cafile, options.etcd_certfile, options.etcd_keyfile))
-        client = Client(Servers(options.etcd_servers.split(","), context), klog)
+        context = client_context(
+            Files(*(settings.text(name) for name in ("etcd-cafile", "etcd-certfile", "etcd-keyfile")))
+        )
+        client = Client(Servers(settings.words("etcd-servers"), context), klog)
         try:
             await client.connected(_DIAL_TIMEOUT)
-            store = await EtcdStore.open(client, options.etcd_prefix)
+            store = await EtcdStore.open(client, settings.text("etcd-prefix"))
         except BaseException:
             await client.close()
             raise
@@ -39,8 +41,9 @@ async def open_store(options: Options) -> Store:
         raise _failed("context deadline exceeded") from error
     except (EtcdError, ValueError) as error:
         raise _failed(str(error)) from error
-    if options.etcd_compaction_interval:
-        store.accompany(asyncio.create_task(compact_for_ever(client, options.etcd_compaction_interval)))
+    interval = settings.seconds("etcd-compaction-interval")
+    if interval:
+        store.accompany(asyncio.create_task(compact_for_ever(client, interval)))
     return store
 
 

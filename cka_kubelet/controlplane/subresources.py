@@ -6,10 +6,11 @@ from cka_kubelet.controlplane.authz import Attributes
 from cka_kubelet.controlplane.disruption import allowed_by_budgets
 from cka_kubelet.controlplane.kinds import Kind
 from cka_kubelet.controlplane.kinds import kind as kind_of
-from cka_kubelet.controlplane.registry import User, timestamp
+from cka_kubelet.controlplane.registry import User
 from cka_kubelet.controlplane.requestinfo import Query, RequestInfo
 from cka_kubelet.controlplane.tokens import LEGACY_AUDIENCE, TokenError, service_account_claims
 from cka_kubelet.kube import apistatus
+from cka_kubelet.kube.times import timestamp
 
 if TYPE_CHECKING:
     from cka_kubelet.controlplane.resources import Resources

@@ -21,16 +21,16 @@ def pair_problem(certificate: str, key: str) -> str | None:
     return None
 
 
-def authority_problem(path: str) -> str | None:
-    """Why a file is no bundle of client CAs; None when it is."""
+def authority_problem(path: str, name: str = "client-ca-bundle") -> str | None:
+    """Why a file is no bundle of CAs; None when it is. `name`: what Go's provider of them is called."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         return path_error("read" if isinstance(error, IsADirectoryError) else "open", path, error)
     if not data:
-        return f'missing content for CA bundle "client-ca-bundle::{path}"'
+        return f'missing content for CA bundle "{name}::{path}"'
     try:
         pem.certificates(data)
     except pem.PEMError as error:
-        return f'error loading CA bundle for "client-ca-bundle::{path}": {error}'
+        return f'error loading CA bundle for "{name}::{path}": {error}'
     return None

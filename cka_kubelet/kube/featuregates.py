@@ -1,5 +1,9 @@
 """Feature gates that the 1.36 programs know, and which of them can no longer be switched off."""
 
+from collections.abc import Iterable
+
+from cka_kubelet.kube.flagvalues import parse_bool
+
 _OPEN = """
 AllAlpha AllBeta APIResponseCompression APIServerIdentity APIServingWithRoutine AllowUnsafeMalformedObjectDeletion
 AllowParsingUserUIDFromCertAuth AnonymousAuthConfigurableEndpoints ClearingNominatedNodeNameAfterBinding
@@ -72,3 +76,17 @@ def check_gates(gates: dict[str, bool]) -> None:
             raise GateError(f"unrecognized feature gate: {name}")
         if locked and not value:
             raise GateError(f"cannot set feature gate {name} to false, feature is locked to true")
+
+
+def parse_gates(items: Iterable[str]) -> dict[str, bool]:
+    """The gates of `Name=bool` items. Raises GateError with featuregate's text."""
+    found = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise GateError(f"missing bool value for {name}")
+        try:
+            found[name.strip()] = parse_bool(value.strip())
+        except ValueError as error:
+            raise GateError(f"invalid value of {name}={value}, err: {error}") from error
+    return found

@@ -15,17 +15,24 @@ _TYPES = {
     "slice": "strings", "map": _PAIRS, "configmap": _PAIRS, "thresholds": _PAIRS, "int64": "int",
     "header": "colonSeparatedMultimapStringString",
     "boolmap": "<comma-separated 'key=True|False' pairs>", "bool": "", "version": "version[=true]", "ip": "string",
-    "level": "Level", "vmodule": "pattern=N,...", "taints": "[]v1.Taint",
+    "level": "Level", "gates": "colonSeparatedMultimapStringString", "pairs": "stringToString", "float": "float",
+    "int32slice": "int32Slice", "array": "stringArray", "certkey": "namedCertKey", "portrange": "portRange",
+    "vmodule": "pattern=N,...", "taints": "[]v1.Taint",
 }  # fmt: skip
-_ZERO = {"bool": "false", "int32": "0", "int64": "0", "slice": "[]", "level": "0", "quantity": "0", "version": "false"}
+_ZERO = {
+    "bool": "false", "int32": "0", "int64": "0", "uint": "0", "float": "0", "slice": "[]", "array": "[]",
+    "certkey": "[]", "int32slice": "[]", "level": "0", "quantity": "0", "version": "false",
+}  # fmt: skip
 
 
 def value_text(flag: Flag, value: Any) -> str:
     """What the flag's `String()` gives."""
     if value is None:
         return _ZERO.get(flag.kind, "")
-    if flag.kind == "slice":
-        return f"[{','.join(value)}]"
+    if flag.kind in ("slice", "array", "certkey", "int32slice"):
+        return f"[{','.join(map(str, value))}]"
+    if flag.kind == "gates":
+        return ",".join(item if ":" in item else f":{item}" for item in value)
     if flag.kind == "vmodule":
         return ",".join(f"{item['filePattern']}={item['verbosity']}" for item in value)
     if flag.kind == "taints":

@@ -131,6 +131,63 @@ def _modules(text: str) -> list[dict[str, Any]]:
     return result
 
 
+def _float(text: str) -> float:
+    """strconv.ParseFloat, of what people write."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"strconv.ParseFloat: parsing {quote(text)}: invalid syntax") from error
+
+
+def _uint(text: str) -> int:
+    if not _INT.match(text) or text[0] in "+-":
+        raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: invalid syntax")
+    return parse_int(text, 64)
+
+
+def _equal_pairs(text: str) -> dict[str, str]:
+    """pflag's StringToString."""
+    result = {}
+    for part in (part for part in text.split(",") if part):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ValueError(f"{part} must be formatted as key=value")
+        result[key] = value
+    return result
+
+
+def _integers(text: str) -> list[int]:
+    found = []
+    for part in text.split(","):
+        try:
+            found.append(int(part))
+        except ValueError as error:
+            raise ValueError(f"strconv.ParseInt: parsing {quote(part)}: invalid syntax") from error
+    return found
+
+
+def _named_pair(text: str) -> list[str]:
+    """`certificate,key[:names]`."""
+    if len(text.partition(":")[0].split(",")) != 2:
+        raise ValueError("expected comma separated certificate and key file paths")
+    return [text]
+
+
+def _port_range(text: str) -> str:
+    """apimachinery's net.PortRange: `base-max`, `base+offset` or one port."""
+    sign = next((char for char in "-+" if char in text), "")
+    words = text.strip().split(sign) if sign else [text.strip()]
+    if len(words) != 2 and sign:
+        raise ValueError(f"unable to parse port range: {text}")
+    low, high = parse_int(words[0], 64), parse_int(words[-1], 64)
+    high = low + high if sign == "+" else high
+    if high < low:
+        raise ValueError(f"end port cannot be less than start port: {text}")
+    if high > 65535:
+        raise ValueError(f"the port range cannot be greater than 65535: {text}")
+    return f"{low}-{high}"
+
+
 def _version(text: str) -> str:
     if text in ("true", "raw"):
         return text
@@ -155,6 +212,14 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "level": _level,
     "version": _version,
     "vmodule": _modules,
+    "float": _float,
+    "uint": _uint,
+    "pairs": _equal_pairs,
+    "int32slice": _integers,
+    "array": lambda text: [text],
+    "gates": lambda text: [part.strip() for part in text.split(",") if part],
+    "certkey": _named_pair,
+    "portrange": _port_range,
 }
 """By kind, text → the value as the configuration's wire form has it. Raise ValueError with Go's message."""
 

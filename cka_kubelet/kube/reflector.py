@@ -6,11 +6,11 @@ A refused connection is retried in silence, as the watch-list path does; any oth
 
 import asyncio
 import random
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
 
 from cka_kubelet.kube import klog
-from cka_kubelet.kube.apiclient import APIClient, Object
+from cka_kubelet.kube.apiclient import Object
 from cka_kubelet.kube.apistatus import StatusError
 from cka_kubelet.kube.httpclient import TransportError
 
@@ -44,6 +44,12 @@ class BackOff:
         return delay * (1 + random.random())  # noqa: S311  # jitter, not a secret
 
 
+class _Client(Protocol):
+    async def list(self, path: str, **options: object) -> Object: ...
+
+    def watch(self, path: str, resource_version: str, **options: object) -> AsyncIterator[Object]: ...
+
+
 class Reflector:
     """Keeps `items` (by `namespace/name`) equal to what the API server has, and tells `on_event(type, object)`.
 
@@ -53,7 +59,7 @@ class Reflector:
 
     def __init__(
         self,
-        api: APIClient,
+        api: _Client,
         path: str,
         type_name: str,
         *,

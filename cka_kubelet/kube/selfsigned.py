@@ -3,6 +3,7 @@
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from cka_kubelet.kube.gofmt import path_error
@@ -25,17 +26,17 @@ def _extensions(*lines: str) -> list[str]:
     return [word for line in lines for word in ("-addext", line)]
 
 
-def write(certificate: str, key: str, name: str) -> None:
-    """Make a pair for the host `name`, good for a year; the CA's certificate follows the own one in the file.
+def write(certificate: str, key: str, name: str, addresses: Iterable[str] = ()) -> None:
+    """Make a pair for the host `name` and its IP `addresses`, good for a year. Raises SelfSignedError.
 
-    Raises SelfSignedError.
+    The CA's certificate follows the own one in the file.
     """
     try:
         Path(certificate).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         Path(certificate).touch(mode=0o644)
     except OSError as error:
         raise SelfSignedError(path_error("open", certificate, error)) from error
-    stamp = int(time.time())
+    stamp, names = int(time.time()), ",".join([f"DNS:{name}", *(f"IP:{address}" for address in addresses)])
     with tempfile.TemporaryDirectory() as folder:
         new = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", _DAYS)
         _openssl(
@@ -47,7 +48,7 @@ def write(certificate: str, key: str, name: str) -> None:
             "-CA", f"{folder}/ca.crt", "-CAkey", f"{folder}/ca.key",
             *_extensions(
                 "basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature,keyEncipherment",
-                "extendedKeyUsage=serverAuth", f"subjectAltName=DNS:{name}",
+                "extendedKeyUsage=serverAuth", f"subjectAltName={names}",
             ),
         )  # fmt: skip
         chain = Path(f"{folder}/own.crt").read_bytes() + Path(f"{folder}/ca.crt").read_bytes()

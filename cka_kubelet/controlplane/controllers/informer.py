@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from cka_kubelet.controlplane.client import Client
+from cka_kubelet.controlplane.kinds import kind
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.apistatus import StatusError
 from cka_kubelet.kube.httpclient import TransportError
+from cka_kubelet.kube.reflector import Reflector
 
 Object = dict[str, Any]
 Key = tuple[str, str]
@@ -32,10 +34,9 @@ def namespace_ends(error: Exception) -> bool:
 class Informer:
     """A cache of one resource, kept up to date by list and watch. `items` must not be changed."""
 
-    def __init__(self, client: Client, path: str) -> None:
-        self._client = client
-        self._path = path
+    def __init__(self, client: Client, path: str, type_name: str = "") -> None:
         self._handlers: list[Handler] = []
+        self._reflector = Reflector(client, path, type_name or path, on_event=self._event, on_synced=self._synced)
         self.items: dict[Key, Object] = {}
         self.synced = asyncio.Event()
 
@@ -49,42 +50,41 @@ class Informer:
 
     async def run(self) -> None:
         """List and watch until cancelled."""
-        while True:
-            try:
-                await self._list_and_watch()
-            except StatusError as error:
-                if error.code != 410:
-                    klog.error("reflector.go:204", "Failed to watch", err=error, reflector=self._path)
-                    await asyncio.sleep(_RETRY_SECONDS)
-            except TransportError as error:
-                klog.error("reflector.go:204", "Failed to watch", err=error, reflector=self._path)
-                await asyncio.sleep(_RETRY_SECONDS)
+        await self._reflector.run()
 
-    async def _list_and_watch(self) -> None:
-        found = await self._client.list(self._path)
-        fresh = {key_of(item): item for item in found["items"]}
-        for key in [key for key in self.items if key not in fresh]:
-            self._set(key, None)
-        for key, item in fresh.items():
-            if self.items.get(key) != item:
-                self._set(key, item)
+    def _synced(self) -> None:
         self.synced.set()
-        revision = str(found["metadata"]["resourceVersion"])
-        while True:
-            async for event in self._client.watch(self._path, revision):
-                obj = event["object"]
-                revision = obj["metadata"]["resourceVersion"]
-                if event["type"] != "BOOKMARK":
-                    self._set(key_of(obj), None if event["type"] == "DELETED" else obj)
 
-    def _set(self, key: Key, obj: Object | None) -> None:
+    def _event(self, kind: str, obj: Object) -> None:
+        key = key_of(obj)
         old = self.items.get(key)
-        if obj is None:
+        new = None if kind == "DELETED" else obj
+        if new is None:
             self.items.pop(key, None)
         else:
-            self.items[key] = obj
+            self.items[key] = new
         for handler in self._handlers:
-            handler(old, obj)
+            handler(old, new)
+
+
+class Informers:
+    """One informer a resource, shared by whoever asks for it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._informers: dict[str, Informer] = {}
+
+    def get(self, resource: str) -> Informer:
+        """The informer of a resource such as `pods` or `jobs.batch`."""
+        if resource not in self._informers:
+            which = kind(resource)
+            self._informers[resource] = Informer(self._client, which.path(), f"*{which.version}.{which.kind}")
+        return self._informers[resource]
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Run all of them."""
+        for informer in self._informers.values():
+            group.create_task(informer.run())
 
 
 async def each(items: Iterable[Object], one: Callable[[Object], Awaitable[None]]) -> None:

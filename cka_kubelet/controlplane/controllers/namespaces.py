@@ -19,50 +19,70 @@ _CA_NOTE = (
 )
 
 
-class Namespaces:
-    """One pass over all namespaces."""
+class ServiceAccounts:
+    """Every namespace has an account `default`."""
 
-    def __init__(
-        self, client: Client, namespaces: Informer, accounts: Informer, config_maps: Informer, pods: Informer, ca: str
-    ) -> None:
+    def __init__(self, client: Client, namespaces: Informer, accounts: Informer) -> None:
         self._client = client
         self._namespaces = namespaces
         self._accounts = accounts
+
+    async def sync(self) -> None:
+        """Create those that are missing."""
+        for name in _living(self._namespaces):
+            if self._accounts.get(name, "default") is None:
+                path = f"/api/v1/namespaces/{name}/serviceaccounts"
+                await _ensure(self._client, path, {"metadata": {"name": "default"}})
+
+
+class RootCAPublisher:
+    """Every namespace has the cluster's CA in a ConfigMap. Raises OSError when the file `ca` cannot be read."""
+
+    def __init__(self, client: Client, namespaces: Informer, config_maps: Informer, ca: str) -> None:
+        self._client = client
+        self._namespaces = namespaces
         self._config_maps = config_maps
-        self._pods = pods
-        self._ca = Path(ca).read_text("ascii") if ca else ""
+        self._data = {"ca.crt": Path(ca).read_text("ascii")} if ca else None
+
+    async def sync(self) -> None:
+        """Create what is missing, correct what somebody changed."""
+        for name in _living(self._namespaces) if self._data else ():
+            path, found = f"/api/v1/namespaces/{name}/configmaps", self._config_maps.get(name, _CA_NAME)
+            if found is None:
+                metadata = {"name": _CA_NAME, "annotations": {"kubernetes.io/description": _CA_NOTE}}
+                await _ensure(self._client, path, {"metadata": metadata, "data": self._data})
+            elif found.get("data") != self._data:
+                await self._client.update(f"{path}/{_CA_NAME}", {**found, "data": self._data})
+
+
+def _living(namespaces: Informer) -> list[str]:
+    items = namespaces.items.items()
+    return [name for (_, name), namespace in items if not namespace["metadata"].get("deletionTimestamp")]
+
+
+async def _ensure(client: Client, path: str, body: Object) -> None:
+    try:
+        await client.create(path, body)
+    except APIError as error:
+        if getattr(error, "code", 0) not in (404, 409) and "being terminated" not in str(error):
+            raise
+
+
+class Namespaces:
+    """Empties namespaces that are being deleted, and then ends them."""
+
+    def __init__(self, client: Client, namespaces: Informer) -> None:
+        self._client = client
+        self._namespaces = namespaces
 
     async def sync(self) -> float | None:
-        """Provide and empty; seconds until the next look while a namespace is ending."""
+        """One pass; seconds until the next look while a namespace is ending."""
         ending = False
         for (_, name), namespace in list(self._namespaces.items.items()):
             if namespace["metadata"].get("deletionTimestamp"):
                 ending = True
                 await self._empty(name, namespace)
-            else:
-                await self._provide(name)
         return _RETRY_SECONDS if ending else None
-
-    async def _provide(self, name: str) -> None:
-        if self._accounts.get(name, "default") is None:
-            await self._ensure(f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}})
-        if not self._ca:
-            return
-        found = self._config_maps.get(name, _CA_NAME)
-        data = {"ca.crt": self._ca}
-        if found is None:
-            note = {"kubernetes.io/description": _CA_NOTE}
-            body = {"metadata": {"name": _CA_NAME, "annotations": note}, "data": data}
-            await self._ensure(f"/api/v1/namespaces/{name}/configmaps", body)
-        elif found.get("data") != data:
-            await self._client.update(f"/api/v1/namespaces/{name}/configmaps/{_CA_NAME}", {**found, "data": data})
-
-    async def _ensure(self, path: str, body: Object) -> None:
-        try:
-            await self._client.create(path, body)
-        except APIError as error:
-            if getattr(error, "code", 0) not in (404, 409) and "being terminated" not in str(error):
-                raise
 
     async def _empty(self, name: str, namespace: Object) -> None:
         left = 0

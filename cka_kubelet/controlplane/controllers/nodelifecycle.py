@@ -14,8 +14,8 @@ from cka_kubelet.controlplane.controllers import nodehealth
 from cka_kubelet.controlplane.controllers.informer import APIError, Informer
 from cka_kubelet.controlplane.controllers.nodehealth import Health
 from cka_kubelet.controlplane.controllers.recorder import Recorder
-from cka_kubelet.controlplane.registry import timestamp
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.times import timestamp
 
 Object = dict[str, Any]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from cka_kubelet.controlplane.client import STRATEGIC_MERGE, Client
 from cka_kubelet.controlplane.controllers.informer import APIError, namespace_ends
-from cka_kubelet.controlplane.registry import timestamp
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.times import timestamp
 
 Object = dict[str, Any]
 

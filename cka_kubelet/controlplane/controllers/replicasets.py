@@ -7,7 +7,7 @@ from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import workloads
 from cka_kubelet.controlplane.controllers.informer import APIError, Informer, each, key_of
 from cka_kubelet.controlplane.controllers.recorder import Recorder
-from cka_kubelet.controlplane.registry import timestamp
+from cka_kubelet.kube.times import timestamp
 
 Object = dict[str, Any]
 

@@ -1,18 +1,20 @@
 """The scheduler: binds pods that have no node, says why when it cannot, tries again when something changes."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cka_kubelet.controlplane.client import STRATEGIC_MERGE, Client
 from cka_kubelet.controlplane.controllers import scheduling
-from cka_kubelet.controlplane.controllers.informer import APIError, Informer, Key, each, key_of
+from cka_kubelet.controlplane.controllers.informer import APIError, Informer, Informers, Key, Loop, each, key_of
 from cka_kubelet.controlplane.controllers.recorder import Recorder
 from cka_kubelet.controlplane.controllers.volumebinder import VolumeBinder
-from cka_kubelet.controlplane.registry import timestamp
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.times import timestamp
 
 Object = dict[str, Any]
+Lead = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
 _NAME = "default-scheduler"
 _AGAIN_SECONDS = 300.0  # upstream moves pods out of its unschedulable queue after five minutes
@@ -133,3 +135,22 @@ def _waits(pod: Object) -> bool:
 
 def _created(pod: Object) -> str:
     return str(pod["metadata"].get("creationTimestamp", ""))
+
+
+async def run(client: Client, synced: Callable[[], None] = lambda: None, lead: Lead | None = None) -> None:
+    """Schedule until cancelled. `synced` is called once every cache has its first list.
+
+    `lead` is given what schedules, and awaited: it may wait for its turn first.
+    """
+    informers = Informers(client)
+    storage = ("persistentvolumeclaims", "persistentvolumes", "storageclasses.storage.k8s.io")
+    caches = [informers.get(resource) for resource in ("nodes", "pods", *storage)]
+    nodes, pods, *volumes = caches
+    scheduler = Scheduler(client, nodes, pods, VolumeBinder(client, *volumes))
+    loop = Loop("scheduler", scheduler.sync)
+    async with asyncio.TaskGroup() as group:
+        informers.start(group)
+        for cache in caches:
+            await cache.synced.wait()
+        synced()
+        await (lead(lambda: loop.run(*caches)) if lead else loop.run(*caches))

@@ -16,8 +16,8 @@ from typing import Any
 
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers.informer import APIError, Informer, each
-from cka_kubelet.controlplane.registry import timestamp
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.times import timestamp
 
 Object = dict[str, Any]
 

@@ -7,7 +7,7 @@ from cka_kubelet.controlplane import bootstrap
 from cka_kubelet.controlplane.admission import Admission
 from cka_kubelet.controlplane.authn import MASTER, Authenticator
 from cka_kubelet.controlplane.authz import Authorizer
-from cka_kubelet.controlplane.client import LocalClient
+from cka_kubelet.controlplane.localclient import LocalClient
 from cka_kubelet.controlplane.registry import Registry, User
 from cka_kubelet.controlplane.resources import Resources
 from cka_kubelet.controlplane.sqlitestore import SQLiteStore

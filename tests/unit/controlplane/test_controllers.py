@@ -10,7 +10,7 @@ from cka_kubelet.controlplane.controllers.informer import Informer, Loop, each
 from cka_kubelet.controlplane.controllers.nodelifecycle import NodeIPAM, NodeLifecycle
 from cka_kubelet.controlplane.controllers.scheduler import Scheduler
 from cka_kubelet.controlplane.controllers.volumebinder import VolumeBinder
-from cka_kubelet.controlplane.registry import timestamp
+from cka_kubelet.kube.times import timestamp
 from tests.unit.controlplane import api
 
 T0 = 1_800_000_000.0

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from cka_kubelet.controlplane import bootstrap
+from cka_kubelet.controlplane import bootstrap, serverhealth
 from cka_kubelet.controlplane.admission import Admission
 from cka_kubelet.controlplane.authn import Authenticator
 from cka_kubelet.controlplane.authz import Authorizer
@@ -291,7 +291,7 @@ async def test_no_answer_in_time_is_a_timeout(
 
 
 async def test_health_tells_of_etcd(etcd: FakeEtcd, store: EtcdStore) -> None:
-    health = Health(store)
+    health = Health(serverhealth.checks(store))
     well = await health.answer("/readyz", {"verbose": [""]})
     assert well is not None
     assert b"[+]etcd ok\n" in well.body  # type: ignore[operator]  # bytes: nothing is streamed here

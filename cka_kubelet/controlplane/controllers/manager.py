@@ -1,0 +1,201 @@
+"""Which controllers there are, what each watches, and running those that are wanted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from cka_kubelet.controlplane.client import Client
+from cka_kubelet.controlplane.controllers.attachments import Attachments
+from cka_kubelet.controlplane.controllers.daemonsets import DaemonSets
+from cka_kubelet.controlplane.controllers.endpoints import Endpoints
+from cka_kubelet.controlplane.controllers.garbage import GarbageCollector, PodGarbageCollector
+from cka_kubelet.controlplane.controllers.informer import Informers, Loop
+from cka_kubelet.controlplane.controllers.jobs import Jobs
+from cka_kubelet.controlplane.controllers.namespaces import Namespaces, RootCAPublisher, ServiceAccounts
+from cka_kubelet.controlplane.controllers.nodelifecycle import NodeIPAM, NodeLifecycle
+from cka_kubelet.controlplane.controllers.persistentvolumes import PersistentVolumes
+from cka_kubelet.controlplane.controllers.replicasets import Deployments, ReplicaSets
+from cka_kubelet.controlplane.controllers.signing import Signer
+from cka_kubelet.controlplane.controllers.tainteviction import TaintEviction
+from cka_kubelet.kube import klog
+
+Sync = Callable[[], Awaitable[float | None]]
+
+
+class Configuration(NamedTuple):
+    """What controllers are told. Durations in seconds; an empty file name means that there is none."""
+
+    cluster_cidr: str
+    allocate_node_cidrs: bool
+    root_ca_file: str
+    signing_cert_file: str
+    signing_key_file: str
+    node_monitor_grace_period: float
+    node_monitor_period: float
+
+
+class Controller(NamedTuple):
+    """`make` gives its `sync` from a client, the configuration and the informers of `watches`, in that order.
+
+    `account`: the service account it acts as when every controller has its own (kube-system).
+    """
+
+    name: str
+    account: str
+    watches: tuple[str, ...]
+    make: Callable[..., Sync]
+
+
+ClientOf = Callable[[Controller], Client]
+
+_LEASES = "leases.coordination.k8s.io"
+_SETS, _DEPLOYMENTS, _DAEMONS, _JOBS = "replicasets.apps", "deployments.apps", "daemonsets.apps", "jobs.batch"
+_REQUESTS = "certificatesigningrequests.certificates.k8s.io"
+_CLAIMS, _VOLUMES = "persistentvolumeclaims", "persistentvolumes"
+_CLASSES, _DRIVERS = "storageclasses.storage.k8s.io", "csidrivers.storage.k8s.io"
+_ATTACHMENTS = "volumeattachments.storage.k8s.io"
+
+CONTROLLERS = (
+    Controller(
+        "node-lifecycle-controller", "node-controller", ("nodes", _LEASES, "pods"),
+        lambda client, config, *caches: NodeLifecycle(
+            client, *caches, grace=config.node_monitor_grace_period, period=config.node_monitor_period
+        ).sync,
+    ),
+    Controller(
+        "node-ipam-controller", "node-controller", ("nodes",),
+        lambda client, config, nodes: NodeIPAM(client, nodes, config.cluster_cidr).sync,
+    ),
+    Controller(
+        "taint-eviction-controller", "node-controller", ("nodes", "pods"),
+        lambda client, _, *caches: TaintEviction(client, *caches).sync,
+    ),
+    Controller(
+        "persistentvolume-binder-controller", "persistent-volume-binder", (_CLAIMS, _VOLUMES, _CLASSES, "pods"),
+        lambda client, _, *caches: PersistentVolumes(client, *caches).sync,
+    ),
+    Controller(
+        "persistentvolume-attach-detach-controller", "attachdetach-controller",
+        ("nodes", "pods", _CLAIMS, _VOLUMES, _DRIVERS, _ATTACHMENTS),
+        lambda client, _, *caches: Attachments(client, *caches).sync,
+    ),
+    Controller(
+        "namespace-controller", "namespace-controller", ("namespaces", "pods"),
+        lambda client, _, namespaces, _pods: Namespaces(client, namespaces).sync,
+    ),
+    Controller(
+        "serviceaccount-controller", "service-account-controller", ("namespaces", "serviceaccounts"),
+        lambda client, _, *caches: ServiceAccounts(client, *caches).sync,
+    ),
+    Controller(
+        "root-ca-certificate-publisher-controller", "root-ca-cert-publisher", ("namespaces", "configmaps"),
+        lambda client, config, namespaces, maps: RootCAPublisher(client, namespaces, maps, config.root_ca_file).sync,
+    ),
+    Controller(
+        "replicaset-controller", "replicaset-controller", (_SETS, "pods"),
+        lambda client, _, *caches: ReplicaSets(client, *caches).sync,
+    ),
+    Controller(
+        "deployment-controller", "deployment-controller", (_DEPLOYMENTS, _SETS),
+        lambda client, _, *caches: Deployments(client, *caches).sync,
+    ),
+    Controller(
+        "daemonset-controller", "daemon-set-controller", (_DAEMONS, "nodes", "pods"),
+        lambda client, _, *caches: DaemonSets(client, *caches).sync,
+    ),
+    Controller(
+        "job-controller", "job-controller", (_JOBS, "pods"),
+        lambda client, _, *caches: Jobs(client, *caches).sync,
+    ),
+    Controller(
+        "endpoints-controller", "endpoint-controller", ("services", "pods"),
+        lambda client, _, *caches: Endpoints(client, *caches).sync,
+    ),
+    Controller(
+        "certificatesigningrequest-signing-controller", "certificate-controller", (_REQUESTS,),
+        lambda client, config, requests: Signer(
+            client, requests, config.signing_cert_file, config.signing_key_file
+        ).sync,
+    ),
+    Controller(
+        "garbage-collector-controller", "generic-garbage-collector", ("nodes", _SETS, _DEPLOYMENTS, _DAEMONS, _JOBS),
+        lambda client, _, *_caches: GarbageCollector(client).sync,
+    ),
+    Controller(
+        "pod-garbage-collector-controller", "pod-garbage-collector", ("nodes", "pods"),
+        lambda client, _, *caches: PodGarbageCollector(client, *caches).sync,
+    ),
+)  # fmt: skip
+_NOT_HERE = """
+serviceaccount-token-controller endpointslice-controller endpointslice-mirroring-controller
+replicationcontroller-controller resourcequota-controller horizontal-pod-autoscaler-controller disruption-controller
+statefulset-controller cronjob-controller certificatesigningrequest-approving-controller
+certificatesigningrequest-cleaner-controller ttl-controller bootstrap-signer-controller token-cleaner-controller
+service-lb-controller node-route-controller cloud-node-lifecycle-controller persistentvolume-expander-controller
+clusterrole-aggregation-controller persistentvolumeclaim-protection-controller persistentvolume-protection-controller
+ttl-after-finished-controller ephemeral-volume-controller storageversion-garbage-collector-controller
+resourceclaim-controller legacy-serviceaccount-token-cleaner-controller validatingadmissionpolicy-status-controller
+service-cidr-controller storage-version-migrator-controller device-taint-eviction-controller
+podcertificaterequest-cleaner-controller selinux-warning-controller podgroup-protection-controller
+kube-apiserver-serving-clustertrustbundle-publisher-controller
+"""
+_ALIASES = {
+    "serviceaccount-token": "serviceaccount-token-controller", "endpoint": "endpoints-controller",
+    "endpointslice": "endpointslice-controller", "endpointslicemirroring": "endpointslice-mirroring-controller",
+    "replicationcontroller": "replicationcontroller-controller", "podgc": "pod-garbage-collector-controller",
+    "resourcequota": "resourcequota-controller", "namespace": "namespace-controller",
+    "serviceaccount": "serviceaccount-controller", "garbagecollector": "garbage-collector-controller",
+    "daemonset": "daemonset-controller", "job": "job-controller", "deployment": "deployment-controller",
+    "replicaset": "replicaset-controller", "horizontalpodautoscaling": "horizontal-pod-autoscaler-controller",
+    "disruption": "disruption-controller", "statefulset": "statefulset-controller", "cronjob": "cronjob-controller",
+    "csrsigning": "certificatesigningrequest-signing-controller",
+    "csrapproving": "certificatesigningrequest-approving-controller",
+    "csrcleaner": "certificatesigningrequest-cleaner-controller", "ttl": "ttl-controller",
+    "bootstrapsigner": "bootstrap-signer-controller", "tokencleaner": "token-cleaner-controller",
+    "nodeipam": "node-ipam-controller", "nodelifecycle": "node-lifecycle-controller",
+    "taint-eviction": "taint-eviction-controller", "service": "service-lb-controller",
+    "route": "node-route-controller", "cloud-node-lifecycle": "cloud-node-lifecycle-controller",
+    "persistentvolume-binder": "persistentvolume-binder-controller",
+    "attachdetach": "persistentvolume-attach-detach-controller",
+    "persistentvolume-expander": "persistentvolume-expander-controller",
+    "clusterrole-aggregation": "clusterrole-aggregation-controller",
+    "pvc-protection": "persistentvolumeclaim-protection-controller",
+    "pv-protection": "persistentvolume-protection-controller", "ttl-after-finished": "ttl-after-finished-controller",
+    "root-ca-cert-publisher": "root-ca-certificate-publisher-controller",
+    "ephemeral-volume": "ephemeral-volume-controller",
+    "legacy-service-account-token-cleaner": "legacy-serviceaccount-token-cleaner-controller",
+}  # fmt: skip
+"""Names that controllers had before."""
+_OFF_BY_DEFAULT = frozenset({"bootstrap-signer-controller", "token-cleaner-controller", "selinux-warning-controller"})
+KNOWN = frozenset({*_NOT_HERE.split(), *(controller.name for controller in CONTROLLERS)})
+"""Every name that --controllers may have."""
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """The words of --controllers that name no controller."""
+    bare = (name.removeprefix("-") for name in names if name != "*")
+    return [name for name in bare if _ALIASES.get(name, name) not in KNOWN]
+
+
+def enabled(name: str, wanted: Iterable[str]) -> bool:
+    """Whether --controllers has a controller run: its own name decides, else `*`."""
+    for word in wanted:
+        bare = word.removeprefix("-")
+        if _ALIASES.get(bare, bare) == name:
+            return not word.startswith("-")
+    return "*" in wanted and name not in _OFF_BY_DEFAULT
+
+
+async def run(client: Client, config: Configuration, wanted: Sequence[str], client_of: ClientOf | None = None) -> None:
+    """Run the controllers that are wanted until cancelled. `client_of`: with which client one of them writes."""
+    informers = Informers(client)
+    async with asyncio.TaskGroup() as group:
+        for controller in CONTROLLERS:
+            if not enabled(controller.name, wanted):
+                klog.info("controllermanager.go:760", "Warning: controller is disabled", controller=controller.name)
+                continue
+            caches = [informers.get(resource) for resource in controller.watches]
+            own = client_of(controller) if client_of else client
+            sync = controller.make(own, config, *caches)
+            group.create_task(Loop(controller.name, sync).run(*caches))
+        informers.start(group)

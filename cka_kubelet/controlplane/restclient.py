@@ -1,0 +1,39 @@
+"""The API client of a program that is told of a kubeconfig (client-go clientcmd.BuildConfigFromFlags)."""
+
+from cka_kubelet.controlplane.command import VERSION, StartError
+from cka_kubelet.kube import klog, kubeconfig
+from cka_kubelet.kube.apiclient import APIClient
+from cka_kubelet.kube.clienttls import TLSError, tls_context
+from cka_kubelet.kube.httpclient import HTTPClient
+from cka_kubelet.kube.kubeconfig import KubeconfigError, RESTConfig
+
+_WHY = "unable to load in-cluster configuration, KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined"
+
+
+def configuration(path: str, master: str = "") -> RESTConfig:
+    """What the kubeconfig says; `master`, a URL, goes before its server. Raises StartError."""
+    if not path and not master:
+        klog.raw(
+            "W", "client_config.go:683",
+            "Neither --kubeconfig nor --master was specified.  Using the inClusterConfig.  This might not work.",
+        )  # fmt: skip
+        klog.raw("W", "client_config.go:689", f"error creating inClusterConfig, falling back to default config: {_WHY}")
+    try:
+        document = kubeconfig.load(path) if path else kubeconfig.Kubeconfig("", {})
+        if master:
+            chosen = document.contexts.get(document.current_context, {}).get("cluster", "")
+            document.clusters.setdefault(chosen, {})["server"] = master
+        return document.resolve()
+    except KubeconfigError as error:
+        raise StartError(str(error)) from error
+
+
+def connect(config: RESTConfig, program: str, timeout: float | None = None) -> APIClient:
+    """A client with connections of its own. Raises StartError."""
+    try:
+        context = tls_context(config)
+    except TLSError as error:
+        raise StartError(str(error)) from error
+    agent = f"{program}/{VERSION} (linux/amd64) kubernetes"
+    http = HTTPClient(config.server, context, config.token or None, user_agent=agent, server_name=config.server_name)
+    return APIClient(http, timeout)
