@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import ssl
@@ -113,6 +114,18 @@ def _say_version() -> None:
     klog.info("server.go:152", "Golang settings", **environment)  # type: ignore[arg-type]  # keys are upstream's
 
 
+def _authentication(settings: Settings) -> dict[str, str]:
+    """What other servers need to authenticate as this one does."""
+    found = {}
+    for key in ("client-ca-file", "requestheader-client-ca-file"):
+        if settings.text(key):
+            found[key] = Path(settings.text(key)).read_text("ascii")
+    if "requestheader-client-ca-file" in found:
+        for key in ("allowed-names", "extra-headers-prefix", "group-headers", "username-headers"):
+            found[f"requestheader-{key}"] = json.dumps(settings.words(f"requestheader-{key}"), separators=(",", ":"))
+    return found
+
+
 async def _beside(resources: Resources, settings: Settings, others: Beside | None) -> None:
     """What runs next to serving: the expiry of events, and the controllers where they share the process."""
     client = LocalClient(resources, MASTER)
@@ -160,6 +173,7 @@ async def _serve(
         pods = settings.text("cluster-cidr") if settings.has("cluster-cidr") else "10.244.0.0/16"
         authority = Path(settings.text("client-ca-file"))
         await kubeadmconfig.populate(registry, f"https://{address}:{port}", authority, pods, services)
+    await bootstrap.publish_authentication(registry, _authentication(settings))
     api = APIServer(resources, KubeletProxy(registry, kubelet_tls), f"{address}:{port}")
     server = await serving.listen(settings, api.handle, "apiserver")
     serving.announce(settings)

@@ -5,7 +5,9 @@ Roles follow `plugin/pkg/auth/authorizer/rbac/bootstrappolicy` and what kubeadm 
 
 from typing import Any
 
+from cka_kubelet.controlplane import controllerpolicy
 from cka_kubelet.controlplane.authn import MASTER
+from cka_kubelet.controlplane.controllerpolicy import Subject
 from cka_kubelet.controlplane.kinds import Kind, kind
 from cka_kubelet.controlplane.registry import Registry
 from cka_kubelet.kube.apistatus import StatusError
@@ -108,19 +110,42 @@ async def populate(registry: Registry, address: str, port: int, service_address:
     for name, value in _PRIORITIES.items():
         obj = {"metadata": {"name": name}, "value": value, "preemptionPolicy": "PreemptLowerPriority"}
         await ensure(registry, kind("priorityclasses.scheduling.k8s.io"), "", obj)
-    for name, rules in _ROLES.items():
+    await _policy(registry)
+    await _own_service(registry, address, port, service_address)
+
+
+async def _policy(registry: Registry) -> None:
+    for name, rules in (*_ROLES.items(), *controllerpolicy.cluster_roles()):
         obj = {"metadata": {"name": name, "labels": _LABELS}, "rules": rules}
         await ensure(registry, kind(f"clusterroles.{_RBAC}"), "", obj)
+    for name, rules in controllerpolicy.roles():
+        obj = {"metadata": {"name": name, "labels": _LABELS}, "rules": rules}
+        await ensure(registry, kind(f"roles.{_RBAC}"), "kube-system", obj)
     for name, (role, groups) in _BINDINGS.items():
-        subjects = [{"kind": "Group", "apiGroup": _RBAC, "name": group} for group in groups]
-        reference = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role}
-        obj = {"metadata": {"name": name, "labels": _LABELS}, "roleRef": reference, "subjects": subjects}
-        await ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
-    kubelet_api = {"kind": "User", "apiGroup": _RBAC, "name": "kube-apiserver-kubelet-client"}
-    reference = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "system:kubelet-api-admin"}
-    obj = {"metadata": {"name": "kube-apiserver-kubelet-api-admin"}, "roleRef": reference, "subjects": [kubelet_api]}
-    await ensure(registry, kind(f"clusterrolebindings.{_RBAC}"), "", obj)
-    await _own_service(registry, address, port, service_address)
+        await _bind(registry, "", name, role, [Subject("Group", group) for group in groups])
+    kubelet_client = [Subject("User", "kube-apiserver-kubelet-client")]
+    await _bind(registry, "", "kube-apiserver-kubelet-api-admin", "system:kubelet-api-admin", kubelet_client)
+    for name, role, subjects in controllerpolicy.cluster_bindings():
+        await _bind(registry, "", name, role, subjects)
+    for name, role, subjects in controllerpolicy.bindings():
+        await _bind(registry, "kube-system", name, role, subjects)
+
+
+async def _bind(registry: Registry, namespace: str, name: str, role: str, subjects: list[Subject]) -> None:
+    scope = "" if namespace else "Cluster"
+    obj = {
+        "metadata": {"name": name, "labels": _LABELS},
+        "roleRef": {"apiGroup": _RBAC, "kind": f"{scope}Role", "name": role},
+        "subjects": [subject.object() for subject in subjects],
+    }
+    await ensure(registry, kind(f"{scope.lower()}rolebindings.{_RBAC}"), namespace, obj)
+
+
+async def publish_authentication(registry: Registry, data: dict[str, str]) -> None:
+    """How this API server authenticates, for others that serve: ConfigMap extension-apiserver-authentication."""
+    which, name = kind("configmaps"), "extension-apiserver-authentication"
+    await ensure(registry, which, "kube-system", {"metadata": {"name": name}, "data": data})
+    await registry.update(which, "kube-system", name, lambda old: {**old, "data": data}, MASTER)
 
 
 async def _own_service(registry: Registry, address: str, port: int, service_address: str) -> None:
@@ -142,6 +167,8 @@ async def _own_service(registry: Registry, address: str, port: int, service_addr
 
 async def ensure(registry: Registry, which: Kind, namespace: str, obj: Object) -> None:
     """Create an object unless it is there."""
+    if registry.store.get(which.storage, namespace, obj["metadata"]["name"]) is not None:
+        return
     try:
         await registry.create(which, namespace, obj, MASTER)
     except StatusError as error:
