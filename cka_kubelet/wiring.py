@@ -18,6 +18,7 @@ from cka_kubelet.errors import LabError, RestoreError, UsageError
 from cka_kubelet.faults.injection import undo_all
 from cka_kubelet.faults.journal import Journal, Record
 from cka_kubelet.providers.base import SINGLE_NODE, Cluster, Progress, Provider
+from cka_kubelet.provision.spec import ControlPlane
 from cka_kubelet.remote.shell import Terminal
 
 if TYPE_CHECKING:  # loaded only by the commands that need them
@@ -38,15 +39,15 @@ class LabOptions:
     json: bool = False
 
 
-def provider(hosts: Sequence[str]) -> Provider:
+def provider(hosts: Sequence[str], control_plane: ControlPlane = "unit") -> Provider:
     """Containers of this machine, or the user's own hosts."""
     if hosts:
         from cka_kubelet.providers.ssh import SSHProvider
 
-        return SSHProvider(hosts, ask_consent)
+        return SSHProvider(hosts, ask_consent, control_plane=control_plane)
     from cka_kubelet.providers.container import ContainerProvider
 
-    return ContainerProvider()
+    return ContainerProvider(control_plane=control_plane)
 
 
 def journal() -> Journal:
@@ -71,7 +72,7 @@ def run_lab(options: LabOptions) -> int:
     file = catalogue.find(options.name)
     if len(options.hosts) == 1:
         file = replace(file, lab=file.lab.on_one_node(SINGLE_NODE))
-    source = provider(options.hosts)
+    source = provider(options.hosts, file.lab.control_plane)
     with lock.held(paths.data_dir() / "lab.lock"):
         keeper = _Keeper(options, file, source)
         return _play(options, file, keeper) if options.play else _open_app(options, file, keeper)
@@ -197,7 +198,7 @@ def _keeps_its_contract(file: "LabFile") -> bool:
         print(f"    {phase}: {detail[:110]}", file=sys.stderr, flush=True)
 
     print(file.lab.name, flush=True)
-    cluster = provider(()).acquire(progress)
+    cluster = provider((), file.lab.control_plane).acquire(progress)
     book = journal()
     book.forget_cluster(cluster.id)  # these containers are new
     clock = SystemClock()

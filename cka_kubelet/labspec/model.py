@@ -106,6 +106,7 @@ class Lab(Part):
     domain: Literal["troubleshooting", "cluster-architecture", "services-networking", "workloads", "storage"]
     tags: list[Name] = Field(default_factory=list)
     minutes: Annotated[list[Annotated[int, Field(ge=1, le=120)]], Field(min_length=2, max_length=2)]
+    control_plane: Literal["unit", "static-pods"] = "unit"
     start_on: Name = "controlplane"
     brief: Text
     faults: Annotated[list[FaultUse], Field(min_length=1, max_length=8)]

@@ -27,10 +27,11 @@ from cka_kubelet.providers.install import ensure_engine
 from cka_kubelet.providers.readiness import SSH_SECONDS, wait_for_ssh, wait_until_ready
 from cka_kubelet.provision.inputs import inputs_hash
 from cka_kubelet.provision.provisioner import label_control_plane, provision_cluster
-from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
+from cka_kubelet.provision.spec import CONTROL_PLANES, SERVICE_IP, ClusterSpec, ControlPlane, node_specs
 from cka_kubelet.remote.ssh import SSHShell, SSHTarget
 
 NODES = ("controlplane", "node01")
+_RUNS = f"{LABEL}.control-plane"
 _SUBNETS = ("172.30.1.0/24", "10.30.1.0/24", "192.168.211.0/24", *(f"10.130.{n}.0/24" for n in range(11, 256, 10)))
 
 
@@ -91,17 +92,21 @@ def remove_containers(engine: Engine) -> None:
 class ContainerProvider:
     """See `Provider`. `engine` is found (or installed) when it is not given."""
 
-    def __init__(self, engine: Engine | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, engine: Engine | None = None, clock: Clock | None = None, control_plane: ControlPlane = "unit"
+    ) -> None:
         self._engine = engine
+        self._control_plane: ControlPlane = control_plane
         self._clock = clock or SystemClock()
 
     def acquire(self, progress: Progress) -> ContainerCluster:
         engine = self._engine or ensure_engine(progress)
         _, public_key = identity.ssh_key()
-        record = ClusterRecord.load()
+        records = {which: ClusterRecord.load(which) for which in CONTROL_PLANES}
+        record = records[self._control_plane]
         remove_containers(engine)
-        subnet = _subnet(engine, record)
-        key = inputs_hash(content_hash(public_key), subnet)
+        subnet = _subnet(engine, record or next(filter(None, records.values()), None))
+        key = inputs_hash(content_hash(public_key), subnet, self._control_plane)
         try:
             if record and self._usable(engine, record, key):
                 progress("nodes", "starting from the prepared images")
@@ -117,11 +122,14 @@ class ContainerProvider:
 
     def existing(self) -> list[ContainerCluster]:
         engine = self._engine or find_engine()
-        record = ClusterRecord.load()
-        if engine is None or record is None:
+        if engine is None:
             return []
-        running = engine.run("ps", "--format", "{{.Names}}", "--filter", f"label={LABEL}={identity.installation_id()}")
-        if not {container_name(name) for name in NODES} <= set(running.split()):
+        mine = ("ps", "--format", "{{.Names}}", "--filter", f"label={LABEL}={identity.installation_id()}")
+        running = {which: engine.run(*mine, "--filter", f"label={_RUNS}={which}").split() for which in CONTROL_PLANES}
+        names = {container_name(name) for name in NODES}
+        found = next((which for which in CONTROL_PLANES if names <= set(running[which])), None)
+        record = ClusterRecord.load(found) if found else None
+        if record is None:
             return []
         ports = {name: _published_port(engine, name) for name in NODES}
         return [ContainerCluster(engine, record, ports, self._clock)]
@@ -153,7 +161,9 @@ class ContainerProvider:
         _ensure_network(engine, record.subnet)
         addresses = {name: node.address for name, node in record.nodes.items()}
         images = {name: _image(name, record.image_key) for name in NODES}
-        cluster = ContainerCluster(engine, record, _run_nodes(engine, images, addresses), self._clock)
+        cluster = ContainerCluster(
+            engine, record, _run_nodes(engine, images, addresses, record.control_plane), self._clock
+        )
         for name in NODES:
             wait_for_ssh(cluster.shell(name), self._clock)
         progress("nodes", "waiting until both are Ready")
@@ -167,11 +177,11 @@ class ContainerProvider:
         _ensure_network(engine, subnet)
         hosts = list(ipaddress.ip_network(subnet).hosts())
         addresses = {name: str(hosts[index + 1]) for index, name in enumerate(NODES)}
-        spec = _new_cluster_spec(f"{identity.installation_id()}-{key}", addresses)
+        spec = _new_cluster_spec(f"{identity.installation_id()}-{key}", addresses, self._control_plane)
         progress("nodes", "booting controlplane and node01")
-        ports = _run_nodes(engine, dict.fromkeys(NODES, base), addresses)
+        ports = _run_nodes(engine, dict.fromkeys(NODES, base), addresses, self._control_plane)
         nodes = {name: _identify(engine, name, addresses[name], self._clock) for name in NODES}
-        record = ClusterRecord(key, subnet, engine.runtime, _expiry(spec), nodes)
+        record = ClusterRecord(key, subnet, engine.runtime, _expiry(spec), nodes, self._control_plane)
         cluster = ContainerCluster(engine, record, ports, self._clock)
         for name in NODES:
             wait_for_ssh(cluster.shell(name), self._clock)
@@ -182,7 +192,8 @@ class ContainerProvider:
         progress("nodes", "keeping them as images for the next labs")
         _commit(engine, key)
         record.save()
-        _remove_images(engine, keep=[base, *(_image(name, key) for name in NODES)])
+        kept = filter(None, map(ClusterRecord.load, CONTROL_PLANES))
+        _remove_images(engine, keep=[base, *(_image(name, one.image_key) for one in kept for name in NODES)])
         return cluster
 
 
@@ -192,32 +203,38 @@ def _expiry(spec: ClusterSpec) -> float:
     return expiry(spec.pki).timestamp()
 
 
-def _new_cluster_spec(marker: str, addresses: Mapping[str, str]) -> ClusterSpec:
+def _new_cluster_spec(marker: str, addresses: Mapping[str, str], control_plane: ControlPlane) -> ClusterSpec:
     from cka_kubelet.provision.pki import NodeName, make_pki
 
     names = [NodeName(name, address) for name, address in addresses.items()]
-    pki = make_pki(names[0], names, SERVICE_IP, datetime.now(UTC))
+    pki = make_pki(names[0], names, SERVICE_IP, datetime.now(UTC), etcd=control_plane == "static-pods")
     private, public = identity.new_ssh_key("root@lab")
-    return ClusterSpec(marker, node_specs(addresses), pki, private, public)
+    return ClusterSpec(marker, node_specs(addresses), pki, private, public, control_plane_runs=control_plane)
 
 
-def _run_nodes(engine: Engine, images: Mapping[str, str], addresses: Mapping[str, str]) -> dict[str, int]:
+def _run_nodes(
+    engine: Engine, images: Mapping[str, str], addresses: Mapping[str, str], control_plane: ControlPlane
+) -> dict[str, int]:
     """Start all nodes at once. Returns node → SSH port on 127.0.0.1. Raises EngineError and leaves none running."""
     try:
         with ThreadPoolExecutor(max_workers=len(images)) as pool:
-            jobs = {name: pool.submit(_run_node, engine, name, image, addresses) for name, image in images.items()}
+            jobs = {
+                name: pool.submit(_run_node, engine, name, image, addresses, control_plane)
+                for name, image in images.items()
+            }
             return {name: job.result() for name, job in jobs.items()}
     except EngineError:
         remove_containers(engine)
         raise
 
 
-def _run_node(engine: Engine, name: str, image: str, addresses: Mapping[str, str]) -> int:
+def _run_node(engine: Engine, name: str, image: str, addresses: Mapping[str, str], control_plane: ControlPlane) -> int:
     for attempt in range(3):
         port = _free_port()
         options = [
             "--detach", "--name", container_name(name), "--hostname", name,
-            "--label", f"{LABEL}={identity.installation_id()}", "--pids-limit", "8192",
+            "--label", f"{LABEL}={identity.installation_id()}", "--label", f"{_RUNS}={control_plane}",
+            "--pids-limit", "8192",
             "--network", _network_name(), "--ip", addresses[name], "--publish", f"127.0.0.1:{port}:22",
         ]  # fmt: skip
         for other, address in addresses.items():

@@ -18,6 +18,7 @@ from cka_kubelet.providers import identity
 from cka_kubelet.providers.engine import Engine, cgroup_mode, find_engine, silent_engine
 from cka_kubelet.providers.identity import ClusterRecord
 from cka_kubelet.providers.install import PACKAGES
+from cka_kubelet.provision.spec import CONTROL_PLANES
 
 DISK_GIB = 4.0
 """A base image, two node images, and what two running nodes write."""
@@ -158,10 +159,10 @@ def keys() -> Finding:
 
 def images(engine: Engine | None) -> Finding:
     """Whether the next lab is a warm start."""
-    record = ClusterRecord.load()
-    if engine is None or record is None:
+    keys = [record.image_key for record in map(ClusterRecord.load, CONTROL_PLANES) if record]
+    if engine is None or not keys:
         return Finding("node images", "ok", "none yet: the first lab builds them, about a minute")
-    return Finding("node images", "ok", f"prepared ({record.image_key}), installation {identity.installation_id()}")
+    return Finding("node images", "ok", f"prepared ({', '.join(keys)}), installation {identity.installation_id()}")
 
 
 def versions() -> Iterator[Finding]:

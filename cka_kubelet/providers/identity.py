@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cka_kubelet import paths
+from cka_kubelet.provision.spec import CONTROL_PLANES, ControlPlane
 
 
 def installation_id() -> str:
@@ -59,15 +60,16 @@ class ClusterRecord:
     runtime: str
     expires: float
     nodes: dict[str, NodeRecord]
+    control_plane: ControlPlane = "unit"
 
     def save(self) -> None:
-        paths.write_private(_record_path(), json.dumps(asdict(self), indent=2).encode())
+        paths.write_private(_record_path(self.control_plane), json.dumps(asdict(self), indent=2).encode())
 
     @classmethod
-    def load(cls) -> "ClusterRecord | None":
-        """The last saved record; None when there is none or it is not readable (the images are then made anew)."""
+    def load(cls, control_plane: ControlPlane) -> "ClusterRecord | None":
+        """The last record of such a cluster; None without one that is readable (the images are then made anew)."""
         try:
-            raw: dict[str, Any] = json.loads(_record_path().read_text())
+            raw: dict[str, Any] = json.loads(_record_path(control_plane).read_text())
             nodes = {name: NodeRecord(**about) for name, about in raw.pop("nodes").items()}
             return cls(nodes=nodes, **raw)
         except (OSError, ValueError, TypeError, KeyError):
@@ -75,8 +77,9 @@ class ClusterRecord:
 
     @staticmethod
     def forget() -> None:
-        _record_path().unlink(missing_ok=True)
+        for control_plane in CONTROL_PLANES:
+            _record_path(control_plane).unlink(missing_ok=True)
 
 
-def _record_path() -> Path:
-    return paths.data_dir() / "cluster.json"
+def _record_path(control_plane: ControlPlane) -> Path:
+    return paths.data_dir() / ("cluster.json" if control_plane == "unit" else f"cluster-{control_plane}.json")

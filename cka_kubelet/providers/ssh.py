@@ -18,6 +18,7 @@ from typing import Any
 from cka_kubelet import paths
 from cka_kubelet.clock import Clock, SystemClock, wait_until
 from cka_kubelet.errors import NodeError, ProvisionError, RestoreError, UnsafeTargetError, UsageError
+from cka_kubelet.kube.staticpods import ETCD_DATA
 from cka_kubelet.providers import identity
 from cka_kubelet.providers.base import SINGLE_NODE, NodeInfo, Progress
 from cka_kubelet.providers.readiness import wait_for_ssh, wait_until_ready
@@ -25,7 +26,7 @@ from cka_kubelet.provision.files import MARKER
 from cka_kubelet.provision.pki import NodeName, make_pki
 from cka_kubelet.provision.plan import enabled_units
 from cka_kubelet.provision.provisioner import label_control_plane, provision_cluster, touched_paths
-from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
+from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, ControlPlane, node_specs
 from cka_kubelet.remote import nodestate
 from cka_kubelet.remote.shell import Shell
 from cka_kubelet.remote.ssh import SSHShell, SSHTarget, seen_host_key
@@ -38,9 +39,12 @@ _HOST = re.compile(
 )
 _ADDED = ("/opt/cka-kubelet", "/etc/cka-lab", "/var/lib/cka-control-plane", "/root/.kube/cache")
 _DIRECTORIES = (
-    "/etc/kubernetes/manifests", "/etc/kubernetes/pki", "/etc/kubernetes", "/root/.kube", "/opt/cni/bin", "/opt/cni",
+    "/etc/kubernetes/manifests", "/etc/kubernetes/pki/etcd", "/etc/kubernetes/pki",
+    "/etc/kubernetes", "/root/.kube", "/opt/cni/bin", "/opt/cni",
     "/etc/cni/net.d", "/etc/cni", "/etc/containerd", "/usr/lib/systemd/system/kubelet.service.d",
     "/opt/containerd/bin", "/opt/containerd/lib", "/opt/containerd",
+    "/usr/libexec/kubernetes/kubelet-plugins/volume/exec", "/usr/libexec/kubernetes/kubelet-plugins/volume",
+    "/usr/libexec/kubernetes/kubelet-plugins", "/usr/libexec/kubernetes",
 )  # fmt: skip
 """Removed when nothing else is in them."""
 
@@ -122,11 +126,18 @@ class SSHCluster:
 class SSHProvider:
     """See `Provider`."""
 
-    def __init__(self, hosts: Sequence[str], consent: Consent, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        consent: Consent,
+        clock: Clock | None = None,
+        control_plane: ControlPlane = "unit",
+    ) -> None:
         if len(hosts) > 2:
             raise UsageError("--host can be given once or twice, not more", "A lab has one or two nodes.")
         self._hosts = [parse_host(host) for host in hosts]
         self._consent = consent
+        self._control_plane: ControlPlane = control_plane
         self._clock = clock or SystemClock()
         self.id = _cluster_id(self._hosts)
 
@@ -137,6 +148,10 @@ class SSHProvider:
         for host, shell in zip(self._hosts, shells, strict=True):
             wait_for_ssh(shell, self._clock, seconds=1)
             self._require_permission(host, shell, keys[str(host)], record is not None)
+        if record is not None and _runs(record) != self._control_plane:
+            progress("nodes", "taking off the control plane of another kind")
+            SSHCluster(self._hosts, record, shells, self._clock).destroy()
+            record = None
         if record is None:
             record = self._record(shells, keys, progress)
         cluster = SSHCluster(self._hosts, record, shells, self._clock)
@@ -169,18 +184,23 @@ class SSHProvider:
         names = _names(len(shells))
         addresses = {name: _own_address(shell) for name, shell in zip(names, shells, strict=True)}
         nodes = [NodeName(name, address) for name, address in addresses.items()]
-        pki = make_pki(nodes[0], nodes, SERVICE_IP, datetime.now(UTC))
+        pki = make_pki(nodes[0], nodes, SERVICE_IP, datetime.now(UTC), etcd=self._control_plane == "static-pods")
         private, public = identity.new_ssh_key("root@lab")
         before: dict[str, Any] = {}
         record: dict[str, Any] = {
             "id": self.id, "host_keys": keys, "addresses": addresses, "node_key": private, "node_public_key": public,
             "pki": {name: data.decode() for name, data in pki.items()}, "before": before,
+            "control_plane": self._control_plane,
         }  # fmt: skip
         spec = _spec(record)
         for node, shell in zip(spec.nodes, shells, strict=True):
             progress(node.name, "recording what is there now")
-            units = [f"{unit}.service" for unit in enabled_units(node.role == "control-plane") if unit != "ssh"]
+            units = [f"{unit}.service" for unit in enabled_units(spec, node) if unit != "ssh"]
             captured = nodestate.capture(shell, touched_paths(spec, node), units)
+            if captured.paths.get(ETCD_DATA, {}).get("kind", "absent") != "absent":
+                raise ProvisionError(
+                    f"{node.name}: {ETCD_DATA} is there already", "A lab would put its own etcd there."
+                )
             packages = shell.run(["dpkg-query", "-W", "-f", "${Package}\n"]).text.split()
             before[node.name] = {**captured.as_json(), "packages": packages}
         paths.write_private(_record_path(self.id), json.dumps(record).encode())
@@ -242,7 +262,13 @@ def _spec(record: dict[str, Any]) -> ClusterSpec:
         record["node_key"],
         record["node_public_key"],
         own_hosts=True,
+        control_plane_runs=_runs(record),
     )
+
+
+def _runs(record: dict[str, Any]) -> ControlPlane:
+    kind: ControlPlane = record.get("control_plane", "unit")
+    return kind
 
 
 def _own_address(shell: Shell) -> str:
@@ -280,6 +306,8 @@ def _take_off(shell: Shell, before: dict[str, Any]) -> list[str]:
         result = shell.run(purge, timeout=300, check=False)
         if not result.ok:
             return [f"apt-get purge: {result.stderr.decode('utf-8', 'replace')[-200:]}"]
+    if before["paths"].get(ETCD_DATA, {}).get("kind") == "absent":
+        shell.run(["rm", "-rf", ETCD_DATA])
     there = {unit: state for unit, state in before["units"].items() if state["file"] not in ("", "absent", "not-found")}
     captured = nodestate.Captured(before["paths"], there)
     _, errors = nodestate.restore(shell, captured)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 
+from cka_kubelet.kube import staticpods
 from cka_kubelet.provision import node_half, oci
 from cka_kubelet.provision.spec import API_PORT, DNS_IP, POD_CIDR, SERVICE_CIDR, ClusterSpec, NodeSpec
 
@@ -43,10 +44,11 @@ class HostTraits:
 
 def node_files(cluster: ClusterSpec, node: NodeSpec, traits: HostTraits) -> list[NodeFile]:
     """All files of one node, sorted by path."""
-    files = [*_common(cluster, node), *_runtime(node, traits), *_kubelet(cluster, node, traits)]
+    files = [*_common(cluster, node), *_runtime(cluster, node, traits), *_kubelet(cluster, node, traits)]
     files += _learner(cluster, node)
     if node.role == "control-plane":
-        files += _control_plane(cluster, node)
+        files += _control_plane(cluster)
+        files += _static_pods(cluster, node) if cluster.static_pods(node) else _unit(cluster, node)
     return sorted(files, key=lambda file: file.path)
 
 
@@ -82,7 +84,7 @@ def _common(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
     yield NodeFile("/etc/systemd/system/pod-routes.service", unit, restarts=("pod-routes",))
 
 
-def _runtime(node: NodeSpec, traits: HostTraits) -> Iterator[NodeFile]:
+def _runtime(cluster: ClusterSpec, node: NodeSpec, traits: HostTraits) -> Iterator[NodeFile]:
     restrict = "false" if traits.may_lower_oom_score else "true"
     config = _template("containerd.toml", PAUSE=oci.PAUSE, RESTRICT_OOM=restrict)
     yield NodeFile("/etc/containerd/config.toml", config, restarts=("containerd",))
@@ -90,7 +92,10 @@ def _runtime(node: NodeSpec, traits: HostTraits) -> Iterator[NodeFile]:
     for plugin in ("bridge", "firewall", "host-local", "loopback", "portmap", "tuning", "bandwidth"):
         yield NodeFile(f"/opt/cni/bin/{plugin}", link_to=f"/usr/lib/cni/{plugin}")
     yield NodeFile("/etc/crictl.yaml", _template("crictl.yaml"))
-    yield NodeFile("/etc/systemd/system/preload-images.service", _template("preload-images.service", IMAGES=IMAGES))
+    archives = [IMAGES, *([control_plane_images()] if cluster.static_pods(node) else [])]
+    imports = "\n".join(f"ExecStart=/usr/bin/ctr --namespace k8s.io images import {path}" for path in archives)
+    preload = _template("preload-images.service", IMPORTS=imports, IMPORTED=imported(cluster, node))
+    yield NodeFile("/etc/systemd/system/preload-images.service", preload)
 
 
 def _kubelet(cluster: ClusterSpec, node: NodeSpec, traits: HostTraits) -> Iterator[NodeFile]:
@@ -162,8 +167,8 @@ _USERS = {
 """kubeconfig file below /etc/kubernetes → its user."""
 
 
-def _control_plane(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
-    restart = ("kube-apiserver",)
+def _control_plane(cluster: ClusterSpec) -> Iterator[NodeFile]:
+    restart = ("kube-apiserver",) if cluster.control_plane_runs == "unit" else ()
     for name in ("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"):
         if name != "ca":
             yield NodeFile(f"/etc/kubernetes/pki/{name}.crt", cluster.pki[f"{name}.crt"], restarts=restart)
@@ -173,11 +178,39 @@ def _control_plane(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
     for name, user in _USERS.items():
         yield NodeFile(f"/etc/kubernetes/{name}.conf", _kubeconfig(cluster, "kubernetes", user, name), 0o600)
     yield NodeFile("/root/.kube/config", _kubeconfig(cluster, "kubernetes", "kubernetes-admin", "admin"), 0o600)
+
+
+def _unit(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
+    """The whole control plane as one program."""
+    restart = ("kube-apiserver",)
     unit = _template(
         "kube-apiserver.service", ADDRESS=node.address, PORT=str(API_PORT), SERVICES=SERVICE_CIDR, PODS=POD_CIDR
     )
     yield NodeFile("/etc/systemd/system/kube-apiserver.service", unit, restarts=restart)
     yield NodeFile("/usr/bin/kube-apiserver", _template("wrapper", MODULE="controlplane"), 0o755)
+
+
+def _static_pods(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:
+    """What kubeadm adds for a control plane of static pods with an etcd of its own."""
+    for name in ("etcd/ca", "etcd/server", "etcd/peer", "etcd/healthcheck-client", "apiserver-etcd-client"):
+        yield NodeFile(f"/etc/kubernetes/pki/{name}.crt", cluster.pki[f"{name}.crt"])
+        yield NodeFile(f"/etc/kubernetes/pki/{name}.key", cluster.pki[f"{name}.key"], 0o600)
+    yield NodeFile(f"{staticpods.ETCD_DATA}/", mode=0o700)
+    about = staticpods.Cluster(node.name, node.address, API_PORT, POD_CIDR, SERVICE_CIDR)
+    for component in staticpods.COMPONENTS:
+        text = staticpods.manifest(component, about)
+        yield NodeFile(staticpods.path_of(component), text.encode(), 0o600)
+
+
+def control_plane_images() -> str:
+    """Where a node keeps the archive of the control plane's images; another node half, another archive."""
+    return f"{node_half.directory()}/control-plane.tar"
+
+
+def imported(cluster: ClusterSpec, node: NodeSpec) -> str:
+    """The mark beside containerd's data that says that all images are in it."""
+    which = f"-{node_half.content_hash()}" if cluster.static_pods(node) else ""
+    return f"/var/lib/containerd/.images-imported{which}"
 
 
 def _learner(cluster: ClusterSpec, node: NodeSpec) -> Iterator[NodeFile]:

@@ -18,5 +18,9 @@ TOOLS = (
 )  # fmt: skip
 """What somebody who repairs a node reaches for; busybox-static is also what the lab's images are made of."""
 
+STATIC_CONTROL_PLANE = ("etcd-client",)
+"""etcdctl, where etcd runs as a static pod. etcd-server is not installed (it would start an etcd of its own): the
+programs for etcd's image are taken out of the package."""
+
 PROVISION = (*RUNTIME, *NODE_HALF, *TOOLS)
 ALL = (*BOOT, *PROVISION)

@@ -32,10 +32,13 @@ class NodeName:
     address: str
 
 
-def make_pki(control_plane: NodeName, nodes: Sequence[NodeName], service_ip: str, now: datetime) -> dict[str, bytes]:
+def make_pki(
+    control_plane: NodeName, nodes: Sequence[NodeName], service_ip: str, now: datetime, *, etcd: bool = False
+) -> dict[str, bytes]:
     """Every file of the cluster's PKI by a path of its own: `ca.crt`, `apiserver.key`, `sa.pub`, `nodes/node01.pem`, …
 
     `service_ip` is the first address of the service range. `now` starts all lifetimes (less an hour for skewed clocks).
+    `etcd`: with what an etcd on the control plane and its clients need.
     """
     start = now - timedelta(hours=1)
     ca_key, ca = _authority("kubernetes", start)
@@ -45,7 +48,9 @@ def make_pki(control_plane: NodeName, nodes: Sequence[NodeName], service_ip: str
     pairs: dict[str, Pair] = {
         "ca": _pair(ca, ca_key),
         "front-proxy-ca": _pair(front, front_key),
-        "apiserver": _leaf(ca, ca_key, "kube-apiserver", (), start, sans=sans, server=True),
+        "apiserver": _leaf(
+            ca, ca_key, "kube-apiserver", (), start, sans=sans, usages=(ExtendedKeyUsageOID.SERVER_AUTH,)
+        ),
         "apiserver-kubelet-client": _leaf(ca, ca_key, "kube-apiserver-kubelet-client", (), start),
         "front-proxy-client": _leaf(front, front_key, "front-proxy-client", (), start),
         "users/admin": _leaf(ca, ca_key, "kubernetes-admin", ("kubeadm:cluster-admins",), start),
@@ -53,6 +58,8 @@ def make_pki(control_plane: NodeName, nodes: Sequence[NodeName], service_ip: str
         "users/controller-manager": _leaf(ca, ca_key, "system:kube-controller-manager", (), start),
         "users/scheduler": _leaf(ca, ca_key, "system:kube-scheduler", (), start),
     }
+    if etcd:
+        pairs |= _etcd(control_plane, start)
     files = {f"{name}.crt": pair.certificate for name, pair in pairs.items()}
     files |= {f"{name}.key": pair.key for name, pair in pairs.items()}
     for node in nodes:
@@ -60,6 +67,20 @@ def make_pki(control_plane: NodeName, nodes: Sequence[NodeName], service_ip: str
         files[f"nodes/{node.name}.pem"] = pair.certificate + pair.key
     files |= _service_account_keys()
     return files
+
+
+def _etcd(node: NodeName, start: datetime) -> dict[str, Pair]:
+    """Source: cmd/kubeadm/app/phases/certs/certlist.go. Members are servers and clients of each other."""
+    key, ca = _authority("etcd-ca", start)
+    sans = _sans([node.name, "localhost"], [node.address, "127.0.0.1", "::1"])
+    both = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+    return {
+        "etcd/ca": _pair(ca, key),
+        "etcd/server": _leaf(ca, key, node.name, (), start, sans=sans, usages=both),
+        "etcd/peer": _leaf(ca, key, node.name, (), start, sans=sans, usages=both),
+        "etcd/healthcheck-client": _leaf(ca, key, "kube-etcd-healthcheck-client", (), start),
+        "apiserver-etcd-client": _leaf(ca, key, "kube-apiserver-etcd-client", (), start),
+    }
 
 
 def expiry(files: Mapping[str, bytes]) -> datetime:
@@ -88,17 +109,16 @@ def _leaf(
     start: datetime,
     *,
     sans: x509.SubjectAlternativeName | None = None,
-    server: bool = False,
+    usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.CLIENT_AUTH,),
 ) -> Pair:
     key = generate_private_key(65537, 2048)
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, name) for name in organizations]
     subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
     identifier = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = (
         _builder(subject, ca.subject, key, start, _YEAR)
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
     )

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from cka_kubelet.provision import node_half, node_packages
 from cka_kubelet.provision.facts import Facts, holds
-from cka_kubelet.provision.files import IMAGES, NodeFile
+from cka_kubelet.provision.files import IMAGES, NodeFile, control_plane_images, imported
+from cka_kubelet.provision.spec import ClusterSpec, NodeSpec
 
 COMPLETION = "/opt/cka-kubelet/kubectl-completion"
-IMPORTED = "/var/lib/containerd/.images-imported"
+ETCDUTL = "/usr/local/bin/etcdutl"
 _APT = "export DEBIAN_FRONTEND=noninteractive; apt-get -o Acquire::Languages=none update -qq"
 
 
@@ -25,23 +26,28 @@ class Step:
     timeout: float = 60
 
 
-def enabled_units(control_plane: bool) -> tuple[str, ...]:
+def enabled_units(cluster: ClusterSpec, node: NodeSpec) -> tuple[str, ...]:
     """Units that start at boot, in the order in which they are first started."""
     units = ("pod-routes", "containerd", "preload-images", "kubelet", "ssh")
-    return ("kube-apiserver", *units) if control_plane else units
+    alone = node.role == "control-plane" and cluster.control_plane_runs == "unit"
+    return ("kube-apiserver", *units) if alone else units
 
 
-def paths_of(files: Sequence[NodeFile]) -> list[str]:
+def paths_of(cluster: ClusterSpec, node: NodeSpec, files: Sequence[NodeFile]) -> list[str]:
     """Every path whose state the plan wants to know."""
-    marks = [f"{node_half.directory()}/.complete", IMAGES, IMPORTED, COMPLETION]
+    marks = [f"{node_half.directory()}/.complete", IMAGES, imported(cluster, node), COMPLETION, control_plane_images()]
     return [*(file.path.rstrip("/") for file in files), *marks]
 
 
-def install_steps(facts: Facts, files: Sequence[NodeFile]) -> list[Step]:
+def install_steps(cluster: ClusterSpec, node: NodeSpec, facts: Facts, files: Sequence[NodeFile]) -> list[Step]:
     """Packages, programs and files, in order."""
-    missing = [name for name in node_packages.PROVISION if name not in facts.packages]
+    more = node_packages.STATIC_CONTROL_PLANE if cluster.static_pods(node) else ()
+    missing = [name for name in (*node_packages.PROVISION, *more) if name not in facts.packages]
     changed = _changed(facts, files)
-    steps = _packages(missing) + _node_half(facts) + _files(changed)
+    steps = _packages(missing) + _node_half(facts)
+    if cluster.static_pods(node) and control_plane_images() not in facts.files:
+        steps.append(_control_plane_images())
+    steps += _files(changed)
     if any("/systemd/system/" in file.path for file in changed):
         steps.append(Step("systemctl daemon-reload", ("systemctl", "daemon-reload")))
     if any(file.path.startswith("/etc/sysctl.d/") for file in changed):
@@ -51,15 +57,20 @@ def install_steps(facts: Facts, files: Sequence[NodeFile]) -> list[Step]:
     return steps
 
 
-def unit_steps(facts: Facts, files: Sequence[NodeFile], units: Sequence[str], server: str) -> list[Step]:
-    """Units enabled, and (re)started where they do not run or run with old files; in the order of `units`."""
+def unit_steps(cluster: ClusterSpec, node: NodeSpec, facts: Facts, files: Sequence[NodeFile]) -> list[Step]:
+    """Units enabled, and (re)started where they do not run or run with old files; in the order of their first start."""
+    units = enabled_units(cluster, node)
     off = [unit for unit in units if facts.units.get(unit) != "enabled"]
     steps = [Step(f"enable {', '.join(off)}", ("systemctl", "enable", "--quiet", *off))] if off else []
     stale = {unit for file in _changed(facts, files) for unit in file.restarts}
     for unit in units:
-        if (unit in stale or unit not in facts.active) and not (unit == "preload-images" and IMPORTED in facts.files):
-            if unit == "kubelet":  # else its first attempts fail and it waits longer and longer between the next
-                steps.append(Step("wait for the API server", ("sh", "-c", _API_ANSWERS, "sh", server), timeout=60))
+        if (unit in stale or unit not in facts.active) and not (
+            unit == "preload-images" and imported(cluster, node) in facts.files
+        ):
+            if unit == "kubelet" and not cluster.static_pods(node):
+                # else its first attempts fail and it waits longer and longer between the next
+                argv = ("sh", "-c", _API_ANSWERS, "sh", cluster.server)
+                steps.append(Step("wait for the API server", argv, timeout=120))
             steps.append(Step(f"start {unit}", ("systemctl", "restart", unit), timeout=90))
     return steps
 
@@ -91,6 +102,23 @@ def _node_half(facts: Facts) -> list[Step]:
     )
     step = Step("kubelet, crictl", ("sh", "-c", script, "sh", directory), node_half.archive(), timeout=120)
     return [step]
+
+
+def _control_plane_images() -> Step:
+    return Step("etcd and the control plane's images", ("sh", "-c", _BUILD, "sh", control_plane_images()), timeout=300)
+
+
+_BUILD = f"""set -e
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" && cd "$work"
+{_APT}
+apt-get download -qq etcd-server
+dpkg-deb -x etcd-server_*.deb .
+cp /usr/bin/etcdctl usr/bin/
+install usr/bin/etcdutl {ETCDUTL}
+PYTHONPATH=$(dirname "$1") python3 -sOO -m cka_kubelet.controlplane.images --etcd usr/bin --out "$1"
+"""
 
 
 def _files(changed: Sequence[NodeFile]) -> list[Step]:

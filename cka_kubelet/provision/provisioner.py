@@ -8,7 +8,7 @@ from cka_kubelet.kube import ociimage
 from cka_kubelet.provision import oci
 from cka_kubelet.provision.facts import Facts, gather
 from cka_kubelet.provision.files import IMAGES, HostTraits, NodeFile, marker, node_files
-from cka_kubelet.provision.plan import Step, enabled_units, install_steps, paths_of, unit_steps
+from cka_kubelet.provision.plan import ETCDUTL, Step, enabled_units, install_steps, paths_of, unit_steps
 from cka_kubelet.provision.spec import ClusterSpec, NodeSpec, Progress
 from cka_kubelet.remote.shell import Shell
 
@@ -25,18 +25,18 @@ def provision_cluster(cluster: ClusterSpec, shells: Mapping[str, Shell], progres
 
 def provision_node(cluster: ClusterSpec, node: NodeSpec, shell: Shell, progress: Progress) -> int:
     """One node: gather, plan, apply. Returns the number of steps taken."""
-    units = enabled_units(node.role == "control-plane")
-    facts = gather(shell, paths_of(_wanted(cluster, node, None)), units)
+    units = enabled_units(cluster, node)
+    facts = gather(shell, paths_of(cluster, node, _wanted(cluster, node, None)), units)
     _ensure_supported(facts, shell)
     wanted = _wanted(cluster, node, facts)
-    steps = install_steps(facts, wanted)
+    steps = install_steps(cluster, node, facts, wanted)
     for step in steps:
         _apply(step, shell, progress)
     taken = len(steps)
     if IMAGES not in facts.files:
         _put_images(shell, facts, progress)
         taken += 1
-    steps = unit_steps(facts, wanted, units, cluster.server)
+    steps = unit_steps(cluster, node, facts, wanted)
     for step in steps:
         _apply(step, shell, progress)
     return taken + len(steps)
@@ -50,7 +50,8 @@ def label_control_plane(shell: Shell, name: str) -> None:
 
 def touched_paths(cluster: ClusterSpec, node: NodeSpec) -> list[str]:
     """Every path of a node that provisioning may write, for capturing them first."""
-    return [file.path.rstrip("/") for file in _wanted(cluster, node, None)]
+    more = [ETCDUTL] if cluster.static_pods(node) else []
+    return [*(file.path.rstrip("/") for file in _wanted(cluster, node, None)), *more]
 
 
 def _wanted(cluster: ClusterSpec, node: NodeSpec, facts: Facts | None) -> list[NodeFile]:

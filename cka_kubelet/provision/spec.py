@@ -3,12 +3,16 @@
 import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Progress = Callable[[str, str], None]
 """Called with (phase or node, detail), both short and for people; from several threads."""
 
 Role = Literal["control-plane", "worker"]
+
+ControlPlane = Literal["unit", "static-pods"]
+"""How a cluster's control plane runs: one program of a systemd unit, quick and small, or as kubeadm leaves it."""
+CONTROL_PLANES: tuple[ControlPlane, ...] = get_args(ControlPlane)
 
 SERVICE_CIDR = "10.96.0.0/12"
 POD_CIDR = "10.244.0.0/16"
@@ -41,10 +45,15 @@ class ClusterSpec:
     node_key: str
     node_public_key: str
     own_hosts: bool = False
+    control_plane_runs: ControlPlane = "unit"
 
     @property
     def control_plane(self) -> NodeSpec:
         return self.nodes[0]
+
+    def static_pods(self, node: NodeSpec) -> bool:
+        """Whether this node's kubelet runs the control plane from /etc/kubernetes/manifests."""
+        return node.role == "control-plane" and self.control_plane_runs == "static-pods"
 
     @property
     def server(self) -> str:

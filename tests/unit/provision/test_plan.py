@@ -11,9 +11,9 @@ import pytest
 from cka_kubelet.errors import ProvisionError
 from cka_kubelet.provision import node_half, node_packages
 from cka_kubelet.provision.facts import Facts, parse
-from cka_kubelet.provision.files import IMAGES, HostTraits, NodeFile, marker, node_files
+from cka_kubelet.provision.files import HostTraits, NodeFile, control_plane_images, imported, marker, node_files
 from cka_kubelet.provision.pki import NodeName, make_pki
-from cka_kubelet.provision.plan import COMPLETION, IMPORTED, enabled_units, install_steps, paths_of, unit_steps
+from cka_kubelet.provision.plan import enabled_units, install_steps, paths_of, unit_steps
 from cka_kubelet.provision.spec import SERVICE_IP, ClusterSpec, node_specs
 
 ADDRESSES = {"controlplane": "172.30.1.2", "node01": "172.30.1.3"}
@@ -32,8 +32,10 @@ def wanted(cluster: ClusterSpec, index: int) -> list[NodeFile]:
     return [*node_files(cluster, node, TRAITS), marker(cluster, node, TRAITS)]
 
 
-def finished(files: list[NodeFile], units: tuple[str, ...]) -> Facts:
+def finished(cluster: ClusterSpec, index: int) -> Facts:
     """The facts of a node on which everything is as wanted."""
+    node, files = cluster.nodes[index], wanted(cluster, index)
+    units = enabled_units(cluster, node)
     found: dict[str, tuple[str, int, str]] = {}
     for file in files:
         if file.link_to:
@@ -42,52 +44,80 @@ def finished(files: list[NodeFile], units: tuple[str, ...]) -> Facts:
             found[file.path.rstrip("/")] = ("directory", 0o755, "")
         else:
             found[file.path] = ("file", file.mode, hashlib.sha256(file.data).hexdigest())
-    for path in (f"{node_half.directory()}/.complete", IMAGES, IMPORTED, COMPLETION):
-        found[path] = ("file", 0o644, "")
+    for path in paths_of(cluster, node, files):
+        found.setdefault(path, ("file", 0o644, ""))
     return Facts(
         traits=TRAITS,
         os_id="debian",
-        packages=frozenset(node_packages.ALL),
+        packages=frozenset((*node_packages.ALL, *node_packages.STATIC_CONTROL_PLANE)),
         files=found,
         units=dict.fromkeys(units, "enabled"),
         active=frozenset(units),
     )
 
 
+@pytest.fixture(scope="module")
+def static(cluster: ClusterSpec) -> ClusterSpec:
+    """The same cluster with a control plane as kubeadm leaves it."""
+    names = [NodeName(name, address) for name, address in ADDRESSES.items()]
+    pki = make_pki(names[0], names, SERVICE_IP, datetime(2026, 1, 1, tzinfo=UTC), etcd=True)
+    return replace(cluster, pki=pki, control_plane_runs="static-pods")
+
+
+def steps_of(cluster: ClusterSpec, index: int, facts: Facts) -> list[str]:
+    node, files = cluster.nodes[index], wanted(cluster, index)
+    taken = [*install_steps(cluster, node, facts, files), *unit_steps(cluster, node, facts, files)]
+    return [step.says for step in taken]
+
+
 @pytest.mark.parametrize("index", [0, 1])
-def test_a_finished_node_needs_no_step(cluster: ClusterSpec, index: int) -> None:
-    files, units = wanted(cluster, index), enabled_units(index == 0)
-    facts = finished(files, units)
-    assert install_steps(facts, files) == []
-    assert unit_steps(facts, files, units, cluster.server) == []
+@pytest.mark.parametrize("kind", ["cluster", "static"])
+def test_a_finished_node_needs_no_step(request: pytest.FixtureRequest, kind: str, index: int) -> None:
+    cluster: ClusterSpec = request.getfixturevalue(kind)
+    assert steps_of(cluster, index, finished(cluster, index)) == []
 
 
-def test_a_bare_host_needs_everything_once(cluster: ClusterSpec) -> None:
-    files, units = wanted(cluster, 1), enabled_units(control_plane=False)
-    bare = Facts(TRAITS, "debian", frozenset(node_packages.BOOT), {}, {}, frozenset())
-    said = [step.says for step in (*install_steps(bare, files), *unit_steps(bare, files, units, cluster.server))]
+BARE = Facts(TRAITS, "debian", frozenset(node_packages.BOOT), {}, {}, frozenset())
+
+
+@pytest.mark.parametrize("kind", ["cluster", "static"])
+def test_a_bare_host_needs_everything_once(request: pytest.FixtureRequest, kind: str) -> None:
+    said = steps_of(request.getfixturevalue(kind), 0, BARE)
     assert said[0].startswith("packages: ")
     assert "start kubelet" in said
     assert len(said) == len(set(said))
 
 
+def test_static_pods_take_the_place_of_the_unit(cluster: ClusterSpec, static: ClusterSpec) -> None:
+    assert "start kube-apiserver" in steps_of(cluster, 0, BARE)
+    said = steps_of(static, 0, BARE)
+    assert "start kube-apiserver" not in said
+    assert "wait for the API server" not in said  # the kubelet is what starts it
+    assert said.index("etcd and the control plane's images") < said.index("start preload-images")
+    paths = {file.path for file in wanted(static, 0)}
+    assert "/etc/kubernetes/manifests/kube-apiserver.yaml" in paths
+    assert "/etc/systemd/system/kube-apiserver.service" not in paths
+    assert "wait for the API server" in steps_of(static, 1, BARE)
+
+
+def test_another_node_half_means_other_images(static: ClusterSpec) -> None:
+    facts = finished(static, 0)
+    for path in (control_plane_images(), imported(static, static.nodes[0])):
+        del facts.files[path]
+    assert steps_of(static, 0, facts) == ["etcd and the control plane's images"]
+
+
 def test_a_changed_config_restarts_the_kubelet_and_nothing_else(cluster: ClusterSpec) -> None:
-    files, units = wanted(cluster, 1), enabled_units(control_plane=False)
-    facts = finished(files, units)
+    facts = finished(cluster, 1)
     facts.files["/var/lib/kubelet/config.yaml"] = ("file", 0o644, "other")
-    assert [step.says for step in install_steps(facts, files)] == ["1 files"]
-    assert [step.says for step in unit_steps(facts, files, units, cluster.server)] == [
-        "wait for the API server",
-        "start kubelet",
-    ]
+    assert steps_of(cluster, 1, facts) == ["1 files", "wait for the API server", "start kubelet"]
 
 
 def test_a_wrong_mode_counts_as_changed(cluster: ClusterSpec) -> None:
-    files = wanted(cluster, 1)
-    facts = finished(files, ())
+    facts = finished(cluster, 1)
     kind, _, digest = facts.files["/etc/kubernetes/kubelet.conf"]
     facts.files["/etc/kubernetes/kubelet.conf"] = (kind, 0o644, digest)
-    [step] = install_steps(facts, files)
+    [step] = install_steps(cluster, cluster.nodes[1], facts, wanted(cluster, 1))
     with tarfile.open(fileobj=io.BytesIO(step.input)) as tar:
         assert [(member.name, member.mode) for member in tar] == [("etc/kubernetes/kubelet.conf", 0o600)]
 
@@ -95,7 +125,8 @@ def test_a_wrong_mode_counts_as_changed(cluster: ClusterSpec) -> None:
 def test_paths_do_not_depend_on_the_facts(cluster: ClusterSpec) -> None:
     node = cluster.nodes[0]
     other = replace(TRAITS, cgroup_v1=False, may_lower_oom_score=True, machine_id="1" * 32, arch="arm64")
-    assert paths_of(node_files(cluster, node, TRAITS)) == paths_of(node_files(cluster, node, other))
+    first, second = (paths_of(cluster, node, node_files(cluster, node, traits)) for traits in (TRAITS, other))
+    assert first == second
 
 
 def test_private_keys_never_reach_a_worker(cluster: ClusterSpec) -> None:
@@ -104,17 +135,17 @@ def test_private_keys_never_reach_a_worker(cluster: ClusterSpec) -> None:
         assert cluster.pki[name].splitlines()[1] not in contents
 
 
-def test_secrets_are_readable_by_root_alone(cluster: ClusterSpec) -> None:
-    for index in (0, 1):
-        for file in wanted(cluster, index):
+def test_secrets_are_readable_by_root_alone(cluster: ClusterSpec, static: ClusterSpec) -> None:
+    for which, index in ((cluster, 0), (cluster, 1), (static, 0)):
+        for file in wanted(which, index):
             if b"PRIVATE KEY" in file.data or b"client-key:" in file.data or b"client-key-data" in file.data:
                 assert file.mode == 0o600, file.path
 
 
-def test_no_template_value_is_left_open(cluster: ClusterSpec) -> None:
+def test_no_template_value_is_left_open(cluster: ClusterSpec, static: ClusterSpec) -> None:
     import re
 
-    for file in (*wanted(cluster, 0), *wanted(cluster, 1)):
+    for file in (*wanted(cluster, 0), *wanted(cluster, 1), *wanted(static, 0)):
         assert not re.search(rb"@[A-Z_]+@", file.data), file.path
 
 
