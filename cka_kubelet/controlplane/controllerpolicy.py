@@ -110,6 +110,11 @@ events
 update core services/finalizers
 create,delete,{_READ},update discovery.k8s.io endpointslices
 events
+[system:controller:ephemeral-volume-controller]
+{_READ} core pods
+update core pods/finalizers
+create,{_READ} core persistentvolumeclaims
+events
 [system:controller:generic-garbage-collector]
 delete,{_READ},patch,update * *
 events

@@ -6,7 +6,6 @@ from typing import Any
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import workloads
 from cka_kubelet.controlplane.controllers.informer import Informer, each, key_of
-from cka_kubelet.kube.apistatus import StatusError
 
 Object = dict[str, Any]
 
@@ -14,73 +13,84 @@ _SERVICE = "kubernetes.io/service-name"
 _MANAGED = "endpointslice.kubernetes.io/managed-by"
 
 
-class Endpoints:
-    """Writes who answers for a service."""
+class _Backends:
+    """Writes who answers for a service into an object of its own. `have`: a cache of those objects."""
 
-    def __init__(self, client: Client, services: Informer, pods: Informer) -> None:
+    def __init__(self, client: Client, services: Informer, pods: Informer, have: Informer) -> None:
         self._client = client
         self._services = services
         self._pods = pods
+        self._have = have
 
     async def sync(self) -> None:
         """Every service once."""
         await each(self._services.items.values(), self._one)
 
     async def _one(self, service: Object) -> None:
-        selector, (namespace, name) = (service.get("spec") or {}).get("selector"), key_of(service)
-        if selector:
-            pods = [pod for pod in self._pods.items.values() if _backs(pod, namespace, selector)]
-            await self._write(namespace, name, service, sorted(pods, key=key_of))
-
-    async def _write(self, namespace: str, name: str, service: Object, pods: list[Object]) -> None:
+        selector, (namespace, _) = (service.get("spec") or {}).get("selector"), key_of(service)
+        if not selector:
+            return
+        found = (pod for pod in self._pods.items.values() if _backs(pod, namespace, selector))
+        pods = sorted(found, key=key_of)
         ports = [_port(port, pods) for port in service["spec"].get("ports") or ()]
-        known = [port for port in ports if port is not None]
+        await self._write(service, pods, [port for port in ports if port is not None])
+
+    async def _write(self, service: Object, pods: list[Object], ports: list[Object]) -> None:
+        raise NotImplementedError
+
+    async def _put(self, path: str, obj: Object, *keys: str) -> None:
+        name = obj["metadata"]["name"]
+        old = self._have.get(obj["metadata"]["namespace"], name)
+        if old is None:
+            await self._client.create(path, obj)
+        elif any((old.get(key) or []) != (obj.get(key) or []) for key in keys):
+            await self._client.update(f"{path}/{name}", {**old, **{key: obj[key] for key in keys}})
+
+
+class Endpoints(_Backends):
+    """Endpoints of services with a selector."""
+
+    async def _write(self, service: Object, pods: list[Object], ports: list[Object]) -> None:
+        namespace, name = key_of(service)
         ready = [pod for pod in pods if workloads.is_ready(pod)]
         others = [pod for pod in pods if not workloads.is_ready(pod)]
-        subset: Object = {"ports": known}
+        subset: Object = {"ports": ports}
         if ready:
             subset["addresses"] = [_address(pod) for pod in ready]
         if others:
             subset["notReadyAddresses"] = [_address(pod) for pod in others]
         endpoints = {"metadata": {"name": name, "namespace": namespace}, "subsets": [subset] if pods else []}
         await self._put(f"/api/v1/namespaces/{namespace}/endpoints", endpoints, "subsets")
+
+
+class EndpointSlices(_Backends):
+    """EndpointSlices of services with a selector, one for each."""
+
+    async def _write(self, service: Object, pods: list[Object], ports: list[Object]) -> None:
+        namespace, name = key_of(service)
         suffix = hashlib.sha256(service["metadata"]["uid"].encode()).hexdigest()[:5]
-        labels = {_SERVICE: name, _MANAGED: "endpointslice-controller.k8s.io"}
-        entries = [
-            {
-                "addresses": [pod["status"]["podIP"]],
-                "conditions": {"ready": pod in ready, "serving": pod in ready, "terminating": False},
-                "nodeName": pod["spec"].get("nodeName"),
-                "targetRef": _target(pod),
-            }
-            for pod in pods
-        ]
         slice_ = {
             "metadata": {
                 "name": f"{name}-{suffix}",
                 "namespace": namespace,
-                "labels": labels,
+                "labels": {_SERVICE: name, _MANAGED: "endpointslice-controller.k8s.io"},
                 "ownerReferences": [workloads.owner_reference(service)],
             },
             "addressType": "IPv4",
-            "endpoints": entries,
-            "ports": [{"name": "", **port} for port in known],  # kubectl describe trips over a missing name
+            "endpoints": [_endpoint(pod, ready=workloads.is_ready(pod)) for pod in pods],
+            "ports": [{"name": "", **port} for port in ports],  # kubectl describe trips over a missing name
         }
-        await self._put(
-            f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices", slice_, "endpoints", "ports"
-        )
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+        await self._put(path, slice_, "endpoints", "ports")
 
-    async def _put(self, path: str, obj: Object, *keys: str) -> None:
-        name = obj["metadata"]["name"]
-        try:
-            old = await self._client.get(f"{path}/{name}")
-        except StatusError as error:
-            if error.code != 404:
-                raise
-            await self._client.create(path, obj)
-            return
-        if any((old.get(key) or []) != (obj.get(key) or []) for key in keys):
-            await self._client.update(f"{path}/{name}", {**old, **{key: obj[key] for key in keys}})
+
+def _endpoint(pod: Object, *, ready: bool) -> Object:
+    return {
+        "addresses": [pod["status"]["podIP"]],
+        "conditions": {"ready": ready, "serving": ready, "terminating": False},
+        "nodeName": pod["spec"].get("nodeName"),
+        "targetRef": _target(pod),
+    }
 
 
 def _backs(pod: Object, namespace: str, selector: Object) -> bool:

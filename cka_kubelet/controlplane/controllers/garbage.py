@@ -12,7 +12,14 @@ from cka_kubelet.kube import klog
 
 Object = dict[str, Any]
 
-_OWNED = ("replicasets.apps", "pods", "jobs.batch", "endpointslices.discovery.k8s.io", "leases.coordination.k8s.io")
+_OWNED = (
+    "replicasets.apps",
+    "pods",
+    "persistentvolumeclaims",
+    "jobs.batch",
+    "endpointslices.discovery.k8s.io",
+    "leases.coordination.k8s.io",
+)
 _OWNERS = (
     "nodes",
     "services",

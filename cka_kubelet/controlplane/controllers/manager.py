@@ -7,7 +7,8 @@ from typing import NamedTuple
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers.attachments import Attachments
 from cka_kubelet.controlplane.controllers.daemonsets import DaemonSets
-from cka_kubelet.controlplane.controllers.endpoints import Endpoints
+from cka_kubelet.controlplane.controllers.endpoints import Endpoints, EndpointSlices
+from cka_kubelet.controlplane.controllers.ephemeralvolumes import EphemeralVolumes
 from cka_kubelet.controlplane.controllers.garbage import GarbageCollector, PodGarbageCollector
 from cka_kubelet.controlplane.controllers.informer import Informers, Loop
 from cka_kubelet.controlplane.controllers.jobs import Jobs
@@ -52,6 +53,7 @@ _LEASES = "leases.coordination.k8s.io"
 _SETS, _DEPLOYMENTS, _DAEMONS, _JOBS = "replicasets.apps", "deployments.apps", "daemonsets.apps", "jobs.batch"
 _REQUESTS = "certificatesigningrequests.certificates.k8s.io"
 _CLAIMS, _VOLUMES = "persistentvolumeclaims", "persistentvolumes"
+_SLICES = "endpointslices.discovery.k8s.io"
 _CLASSES, _DRIVERS = "storageclasses.storage.k8s.io", "csidrivers.storage.k8s.io"
 _ATTACHMENTS = "volumeattachments.storage.k8s.io"
 
@@ -108,8 +110,16 @@ CONTROLLERS = (
         lambda client, _, *caches: Jobs(client, *caches).sync,
     ),
     Controller(
-        "endpoints-controller", "endpoint-controller", ("services", "pods"),
+        "endpoints-controller", "endpoint-controller", ("services", "pods", "endpoints"),
         lambda client, _, *caches: Endpoints(client, *caches).sync,
+    ),
+    Controller(
+        "endpointslice-controller", "endpointslice-controller", ("services", "pods", _SLICES),
+        lambda client, _, *caches: EndpointSlices(client, *caches).sync,
+    ),
+    Controller(
+        "ephemeral-volume-controller", "ephemeral-volume-controller", ("pods", _CLAIMS),
+        lambda client, _, *caches: EphemeralVolumes(client, *caches).sync,
     ),
     Controller(
         "certificatesigningrequest-signing-controller", "certificate-controller", (_REQUESTS,),
@@ -127,13 +137,13 @@ CONTROLLERS = (
     ),
 )  # fmt: skip
 _NOT_HERE = """
-serviceaccount-token-controller endpointslice-controller endpointslice-mirroring-controller
+serviceaccount-token-controller endpointslice-mirroring-controller
 replicationcontroller-controller resourcequota-controller horizontal-pod-autoscaler-controller disruption-controller
 statefulset-controller cronjob-controller certificatesigningrequest-approving-controller
 certificatesigningrequest-cleaner-controller ttl-controller bootstrap-signer-controller token-cleaner-controller
 service-lb-controller node-route-controller cloud-node-lifecycle-controller persistentvolume-expander-controller
 clusterrole-aggregation-controller persistentvolumeclaim-protection-controller persistentvolume-protection-controller
-ttl-after-finished-controller ephemeral-volume-controller storageversion-garbage-collector-controller
+ttl-after-finished-controller storageversion-garbage-collector-controller
 resourceclaim-controller legacy-serviceaccount-token-cleaner-controller validatingadmissionpolicy-status-controller
 service-cidr-controller storage-version-migrator-controller device-taint-eviction-controller
 podcertificaterequest-cleaner-controller selinux-warning-controller podgroup-protection-controller

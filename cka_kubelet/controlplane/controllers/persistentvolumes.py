@@ -3,12 +3,14 @@
 Volumes are made beforehand: there is no provisioner here, as in a kubeadm cluster without a CSI driver.
 """
 
+import copy
 from typing import Any
 
-from cka_kubelet.controlplane.client import MERGE, Client
+from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import volumematching as matching
 from cka_kubelet.controlplane.controllers.informer import Informer, key_of
 from cka_kubelet.controlplane.controllers.recorder import Recorder
+from cka_kubelet.controlplane.patch import merge
 from cka_kubelet.controlplane.storage import class_of
 
 Object = dict[str, Any]
@@ -31,7 +33,6 @@ class PersistentVolumes:
 
     async def sync(self) -> float | None:
         """Make, bind, release and let go what is due; seconds until pending claims are looked at again."""
-        await self._make_ephemeral()
         for claim in list(self._claims.items.values()):
             if claim["metadata"].get("deletionTimestamp"):
                 await self._let_claim_go(claim)
@@ -171,35 +172,14 @@ class PersistentVolumes:
         await self._patch(volume, {"status": {"phase": "Failed", "message": text}}, "/status")
         await self._recorder.event(volume, "PersistentVolume", "VolumeFailedDelete", text, warning=True)
 
-    # Generic ephemeral volumes.
-
-    async def _make_ephemeral(self) -> None:
-        """A claim for each ephemeral volume of a pod (pkg/controller/volume/ephemeral); it goes when its pod goes."""
-        for (namespace, name), pod in list(self._pods.items.items()):
-            for volume in (pod.get("spec") or {}).get("volumes") or ():
-                template = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
-                claim = f"{name}-{volume['name']}"
-                if not template or pod["metadata"].get("deletionTimestamp") or self._claims.get(namespace, claim):
-                    continue
-                owner = {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod["metadata"]["uid"]}
-                owner |= {"controller": True, "blockOwnerDeletion": True}
-                metadata = {**(template.get("metadata") or {}), "name": claim, "ownerReferences": [owner]}
-                body = {"metadata": metadata, "spec": template.get("spec") or {}}
-                await self._client.create(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", body)
-        alive = {pod["metadata"]["uid"] for pod in self._pods.items.values()}
-        for claim_object in list(self._claims.items.values()):
-            owners = claim_object["metadata"].get("ownerReferences") or []
-            gone = any(owner.get("kind") == "Pod" and owner.get("uid") not in alive for owner in owners)
-            if gone and not claim_object["metadata"].get("deletionTimestamp"):
-                await self._client.delete(_path(claim_object))
-
     # Small things.
 
     async def _event(self, claim: Object, reason: str, text: str, *, warning: bool = False) -> None:
         await self._recorder.event(claim, "PersistentVolumeClaim", reason, text, warning=warning)
 
     async def _patch(self, obj: Object, change: Object, subresource: str = "") -> None:
-        await self._client.patch(_path(obj) + subresource, change, MERGE)
+        fresh = await self._client.get(_path(obj))
+        await self._client.update(_path(obj) + subresource, merge(copy.deepcopy(fresh), change))
 
     async def _drop_finalizer(self, obj: Object, finalizer: str) -> None:
         left = [item for item in obj["metadata"].get("finalizers") or () if item != finalizer]

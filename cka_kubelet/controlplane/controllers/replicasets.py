@@ -156,9 +156,11 @@ class Deployments:
         revision = ((new or {}).get("metadata", {}).get("annotations") or {}).get(_REVISION)
         if revision and (deployment["metadata"].get("annotations") or {}).get(_REVISION) != revision:
             namespace, name = key_of(deployment)
-            patch = {"metadata": {"annotations": {_REVISION: revision}}}
             path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
-            await self._client.patch(path, patch, "application/merge-patch+json")
+            fresh = await self._client.get(path)
+            annotations = {**(fresh["metadata"].get("annotations") or {}), _REVISION: revision}
+            metadata = {**fresh["metadata"], "annotations": annotations}
+            await self._client.update(path, {**fresh, "metadata": metadata})
 
     async def _status(self, deployment: Object, new: Object | None, found: list[Object]) -> None:
         def total(items: list[Object], key: str) -> int:

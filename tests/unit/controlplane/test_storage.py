@@ -11,6 +11,8 @@ from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers import scheduling
 from cka_kubelet.controlplane.controllers import volumematching as matching
 from cka_kubelet.controlplane.controllers.attachments import Attachments
+from cka_kubelet.controlplane.controllers.ephemeralvolumes import EphemeralVolumes
+from cka_kubelet.controlplane.controllers.garbage import GarbageCollector
 from cka_kubelet.controlplane.controllers.informer import Informer
 from cka_kubelet.controlplane.controllers.persistentvolumes import PersistentVolumes
 from cka_kubelet.controlplane.controllers.volumebinder import VolumeBinder
@@ -52,12 +54,15 @@ class World:
         self.informers = [Informer(client, path) for path in (CLAIMS, VOLUMES, CLASSES, "/api/v1/pods")]
         claims, volumes, classes, _ = self.informers
         self.controller = PersistentVolumes(client, *self.informers)
+        self.ephemeral = EphemeralVolumes(client, self.informers[-1], claims)
+        self.garbage = GarbageCollector(client)
         self.binder = VolumeBinder(client, claims, volumes, classes)
 
     async def sync(self, times: int = 1) -> None:
         for _ in range(times):
             await self.look()
-            await self.controller.sync()
+            for controller in (self.ephemeral, self.controller, self.garbage):
+                await controller.sync()
         await self.look()
 
     async def look(self) -> None:
