@@ -198,7 +198,7 @@ class Cgroups:
     def _make(self, elements: tuple[str, ...], limits: Limits) -> None:
         try:
             if self._systemd:
-                self._make_slice(elements)
+                self._make_slice(elements, limits)
             for directory in self._directories(elements):
                 directory.mkdir(mode=0o755, parents=True, exist_ok=True)
                 if "cpuset" in directory.parts:
@@ -211,16 +211,18 @@ class Cgroups:
             raise CgroupError(
                 f"failed to create container for [{' '.join(elements)}] : mkdir {error.filename}: {errno_text(error)}"
             ) from None
-        self._limit(elements, limits)
+        self._write_limits(elements, limits)
 
     def _unit(self, elements: tuple[str, ...]) -> str:
         return systemd_name(elements).rsplit("/", 1)[1]
 
-    def _make_slice(self, elements: tuple[str, ...]) -> None:
+    def _make_slice(self, elements: tuple[str, ...], limits: Limits) -> None:
+        """Over one connection: each costs PID 1 as much CPU time as the slice itself."""
         unit = self._unit(elements)
         parent = self._unit(elements[:-1]) if len(elements) > 1 else "-.slice"
         with Systemd() as systemd:
             systemd.start(unit, unit_properties(unit, parent, v2=self._v2))
+            self._limit_slice(systemd, unit, limits)
 
     def _delegate(self, elements: tuple[str, ...]) -> None:
         """Give the controllers to every level above (cgroup v2)."""
@@ -231,12 +233,22 @@ class Cgroups:
             _write(level / "cgroup.subtree_control", wanted)
 
     def _limit(self, elements: tuple[str, ...], limits: Limits) -> None:
-        if self._systemd and (properties := limit_properties(limits, v2=self._v2)):
+        if self._systemd:
             try:
                 with Systemd() as systemd:
-                    systemd.set(self._unit(elements), properties)
+                    self._limit_slice(systemd, self._unit(elements), limits)
             except SystemdError as error:
-                klog.info("cgroup_manager_linux.go:305", "Failed to set cgroup value", v=4, err=error)
+                _not_set(err=error)
+        self._write_limits(elements, limits)
+
+    def _limit_slice(self, systemd: Systemd, unit: str, limits: Limits) -> None:
+        if properties := limit_properties(limits, v2=self._v2):
+            try:
+                systemd.set(unit, properties)
+            except SystemdError as error:
+                _not_set(err=error)
+
+    def _write_limits(self, elements: tuple[str, ...], limits: Limits) -> None:
         name = self._name(elements).lstrip("/")
         shares, quota, memory, pids = limits
         if self._v2:
@@ -272,6 +284,8 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text)
     except OSError as error:
-        klog.info(
-            "cgroup_manager_linux.go:305", "Failed to set cgroup value", v=4, path=str(path), err=errno_text(error)
-        )
+        _not_set(path=str(path), err=errno_text(error))
+
+
+def _not_set(**values: object) -> None:
+    klog.info("cgroup_manager_linux.go:305", "Failed to set cgroup value", v=4, **values)

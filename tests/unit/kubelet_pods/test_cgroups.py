@@ -1,13 +1,13 @@
 """The tree of cgroups: names, limits as files and as unit properties."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from cka_kubelet.kubelet.pods import cgroups
 from cka_kubelet.kubelet.pods.cgroups import Cgroups, Limits
-from cka_kubelet.kubelet.pods.systemd import Property
+from cka_kubelet.kubelet.pods.systemd import Property, SystemdError
 from tests.unit.kubelet_pods.test_actions import pod
 
 
@@ -74,3 +74,41 @@ def test_without_systemd_no_slice_can_be_made(tree: Path, monkeypatch: pytest.Mo
     groups = Cgroups("systemd", 2, enabled=True, root=tree)
     with pytest.raises(cgroups.CgroupError, match=r"failed to create container for \[kubepods burstable podu-1\] : "):
         groups.make_pod(burstable("u-1", "1"))
+
+
+class _Systemd:
+    """Records what each connection asks for; refuses to set what is in `refused`."""
+
+    def __init__(self, refused: frozenset[str]) -> None:
+        self.refused = refused
+        self.connections: list[list[tuple[str, str]]] = []
+
+    def __call__(self) -> Self:
+        self.connections.append([])
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def start(self, unit: str, properties: list[Property]) -> None:
+        self.connections[-1].append(("start", unit))
+
+    def set(self, unit: str, properties: list[Property]) -> None:
+        self.connections[-1].append(("set", unit))
+        if unit in self.refused:
+            raise SystemdError("org.freedesktop.DBus.Error.InvalidArgs", "no")
+
+
+def test_a_slice_is_made_and_limited_over_one_connection(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = "kubepods-besteffort-podu_2.slice"
+    systemd = _Systemd(frozenset({unit}))
+    monkeypatch.setattr(cgroups, "Systemd", systemd)
+    made = pod()
+    made["metadata"]["uid"] = "u-2"
+    Cgroups("systemd", 2, enabled=True, root=tree).make_pod(made)
+    assert systemd.connections == [[("start", unit), ("set", unit)]]
+    weight = tree / f"kubepods.slice/kubepods-besteffort.slice/{unit}/cpu.weight"
+    assert weight.read_text() == "1"  # although systemd refused
