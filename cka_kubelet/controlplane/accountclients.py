@@ -27,13 +27,14 @@ class AccountClients:
         self._root = root
         self._config = config._replace(cert_file="", cert_data=b"", key_file="", key_data=b"", token="")
         self._program = program
+        self._context = restclient.credentials(self._config)
         self._clients: dict[str, AccountClient] = {}
 
     def client(self, account: str) -> "AccountClient":
         """The client that acts as an account of kube-system."""
         if account not in self._clients:
             agent = f"{self._program}/system:serviceaccount:kube-system:{account}"
-            api = restclient.connect(self._config, agent)
+            api = restclient.client(self._config, self._context, agent)
             self._clients[account] = AccountClient(self._root, api, account)
         return self._clients[account]
 

@@ -1,5 +1,7 @@
 """The API client of a program that is told of a kubeconfig (client-go clientcmd.BuildConfigFromFlags)."""
 
+import ssl
+
 from cka_kubelet.controlplane.command import VERSION, StartError
 from cka_kubelet.kube import klog, kubeconfig
 from cka_kubelet.kube.apiclient import APIClient
@@ -30,10 +32,19 @@ def configuration(path: str, master: str = "") -> RESTConfig:
 
 def connect(config: RESTConfig, program: str, timeout: float | None = None) -> APIClient:
     """A client with connections of its own. Raises StartError."""
+    return client(config, credentials(config), program, timeout)
+
+
+def credentials(config: RESTConfig) -> ssl.SSLContext | None:
+    """The TLS context of a configuration. Raises StartError."""
     try:
-        context = tls_context(config)
+        return tls_context(config)
     except TLSError as error:
         raise StartError(str(error)) from error
+
+
+def client(config: RESTConfig, context: ssl.SSLContext | None, program: str, timeout: float | None = None) -> APIClient:
+    """A client with connections of its own and a TLS context that it may share."""
     agent = f"{program}/{VERSION} (linux/amd64) kubernetes"
     http = HTTPClient(config.server, context, config.token or None, user_agent=agent, server_name=config.server_name)
     return APIClient(http, timeout)

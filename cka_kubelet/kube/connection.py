@@ -13,6 +13,7 @@ from pathlib import Path
 
 import h11
 
+from cka_kubelet.kube import sslbuffers
 from cka_kubelet.kube.gofmt import errno_text
 
 _DIAL_SECONDS = 30.0
@@ -123,6 +124,7 @@ async def dial(host: str, port: int, context: ssl.SSLContext | None, server_name
     sock = await _connect(host, port)
     if context is None:
         return Connection(*await asyncio.open_connection(sock=sock))
+    sslbuffers.small()
     try:
         reader, writer = await asyncio.open_connection(
             sock=sock, ssl=context, server_hostname=server_name, ssl_handshake_timeout=_TLS_SECONDS

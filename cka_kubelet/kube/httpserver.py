@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote
 
 import h11
 
-from cka_kubelet.kube import klog, tlsserver
+from cka_kubelet.kube import klog, sslbuffers, tlsserver
 from cka_kubelet.kube.tlsserver import PeerCertificate
 
 _READ = 65536
@@ -360,6 +360,7 @@ async def serve(
 
     Raises OSError when the port is taken. `tlsserver.server_context` makes a fitting `ssl_context`.
     """
+    sslbuffers.small()
     server = Server(_listen(host or "::", port, backlog), handler, ssl_context, tls_problem)
     server.start()
     return server
