@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cka_kubelet.kube import kubeconfig
-from cka_kubelet.kube.keypair import load_pair
+from cka_kubelet.kube.clienttls import TLSError, tls_context
 from cka_kubelet.kube.kubeconfig import KubeconfigError, RESTConfig
 from cka_kubelet.kubeadm.errors import Failure
 
@@ -55,16 +55,11 @@ class API:
         return dict(answer)
 
 
-def _context(config: RESTConfig) -> ssl.SSLContext:
-    data = config.ca_data.decode() if config.ca_data else None
+def _context(config: RESTConfig) -> ssl.SSLContext | None:
     try:
-        context = ssl.create_default_context(cafile=config.ca_file or None, cadata=data)
-        if config.insecure:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if config.cert_file:
-            context.load_cert_chain(config.cert_file, config.key_file or None)
-        elif config.cert_data:
-            load_pair(context, config.cert_data, config.key_data)
-    except (ssl.SSLError, OSError) as error:
+        context = tls_context(config)
+    except TLSError as error:
         raise Failure(f"tls: {error}") from error
+    if context is not None and not config.insecure:
+        context.check_hostname = True  # http.client leaves that to it
     return context

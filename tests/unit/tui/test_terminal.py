@@ -1,6 +1,7 @@
 """The terminal widget with real programs on a local pseudo-terminal."""
 
 import asyncio
+import shutil
 import statistics
 import time
 from collections.abc import Callable
@@ -85,6 +86,8 @@ async def test_resize_reaches_the_program() -> None:
     ids=["less", "vim"],
 )
 async def test_full_screen_programs(argv: list[str], leave: str, tmp_path: Path) -> None:
+    if shutil.which(argv[0]) is None:
+        pytest.skip(f"{argv[0]} is not installed here")
     lines = [f"line {number}" for number in range(200)]
     (tmp_path / "text").write_text("\n".join(lines) + "\n")
     app = Host(lambda columns, rows: PtyTerminal(["env", "-C", str(tmp_path), *argv, "text"], columns, rows))
