@@ -6,13 +6,43 @@ from fault_injectors.client_certificate_expired import ClientCertificateExpired
 from fault_injectors.cni_config_malformed import CNIConfigMalformed
 from fault_injectors.cni_config_missing import CNIConfigMissing
 from fault_injectors.containerd_stopped import ContainerdStopped
+from fault_injectors.deployments import (
+    CommandMisspelt,
+    ConfigKeyMissing,
+    HandlerUnknown,
+    ImageMisspelt,
+    LivenessPathWrong,
+    NodeSelectorWrong,
+    PullForbidden,
+    ReadinessPortWrong,
+    RequestTooLarge,
+    VolumeTypeWrong,
+)
 from fault_injectors.exec_path_wrong import ExecPathWrong
 from fault_injectors.kubeconfig_lost import KubeconfigMoved, KubeconfigWrongContext, KubeconfigWrongHost
 from fault_injectors.kubeconfig_wrong_ca import KubeconfigWrongCA
 from fault_injectors.kubeconfig_wrong_port import KubeconfigWrongPort
 from fault_injectors.kubelet_config import ConfigIndented, ConfigVersionWrong, ReservedTooMuch, RuntimeEndpointWrong
 from fault_injectors.kubelet_masked import KubeletMasked
+from fault_injectors.kubelet_serving import (
+    ClientCAOther,
+    DebuggingHandlersOff,
+    PodsLimited,
+    ReservedAlmostAll,
+    ResolvConfMissing,
+    StaticPodPathWrong,
+)
 from fault_injectors.kubelet_stopped import KubeletStopped
+from fault_injectors.node_firewall import PortFiltered
+from fault_injectors.node_object import NodeCordoned, NodeTainted
+from fault_injectors.runtime_client import ClientEndpointWrong
+from fault_injectors.sandboxes import (
+    NetworkPluginMissing,
+    NetworkPluginMisspelt,
+    RuntimeBinaryWrong,
+    SandboxImageWrong,
+)
+from fault_injectors.static_pods import StaticPod
 from fault_injectors.unknown_flag import UnknownFlag
 
 FAULTS: tuple[Fault, ...] = (
@@ -34,4 +64,29 @@ FAULTS: tuple[Fault, ...] = (
     KubeconfigWrongHost(),
     KubeconfigWrongContext(),
     CNIConfigMalformed(),
+    ClientEndpointWrong(),
+    PortFiltered(),
+    DebuggingHandlersOff(),
+    ClientCAOther(),
+    PodsLimited(),
+    ReservedAlmostAll(),
+    ResolvConfMissing(),
+    StaticPodPathWrong(),
+    SandboxImageWrong(),
+    RuntimeBinaryWrong(),
+    NetworkPluginMissing(),
+    NetworkPluginMisspelt(),
+    NodeTainted(),
+    NodeCordoned(),
+    ImageMisspelt(),
+    PullForbidden(),
+    CommandMisspelt(),
+    ReadinessPortWrong(),
+    LivenessPathWrong(),
+    ConfigKeyMissing(),
+    NodeSelectorWrong(),
+    RequestTooLarge(),
+    HandlerUnknown(),
+    VolumeTypeWrong(),
+    StaticPod(),
 )

@@ -7,7 +7,7 @@ from cka_kubelet.faults.injection import Target
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.remote.fake import FakeShell
 from tests.unit.faults.nodes import CLUSTER, make_node
-from tests.unit.faults.objects import FakeObjects
+from tests.unit.faults.objects import FakeObjects, objects_of_a_cluster
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def nodes(tmp_path: Path) -> dict[str, FakeShell]:
 
 @pytest.fixture
 def api() -> FakeObjects:
-    return FakeObjects()
+    return FakeObjects(objects_of_a_cluster())
 
 
 @pytest.fixture

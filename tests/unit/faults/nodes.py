@@ -14,7 +14,7 @@ from cka_kubelet.remote import nodestate
 from cka_kubelet.remote.fake import FakeShell
 
 CLUSTER = "c1"
-ROOTS = ("/etc", "/var", "/root", "/usr/lib/systemd", "/usr/bin")
+ROOTS = ("/etc", "/opt", "/var", "/root", "/usr/lib/systemd", "/usr/bin")
 
 
 @cache
@@ -55,6 +55,7 @@ def make_node(root: Path, name: str) -> FakeShell:
         b"apiVersion: kubelet.config.k8s.io/v1beta1\n"
         b"authentication:\n  x509:\n    clientCAFile: /etc/kubernetes/pki/ca.crt\n"
         b"cgroupDriver: systemd\nclusterDomain: cluster.local\n"
+        b"staticPodPath: /etc/kubernetes/manifests\n"
         b"containerRuntimeEndpoint: unix:///run/containerd/containerd.sock\n",
     )
     drop_in = "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
@@ -64,11 +65,20 @@ def make_node(root: Path, name: str) -> FakeShell:
     (root / "var/lib/kubelet/pki/kubelet-client-current.pem").symlink_to(
         "/var/lib/kubelet/pki/kubelet-client-2026-11-01-00-00-00.pem"
     )
-    shell.put("/etc/cni/net.d/10-bridge.conflist", b'{\n  "cniVersion": "1.0.0",\n  "name": "bridge"\n}\n')
+    plugins = b'"plugins": [{"type": "bridge", "ipam": {"type": "host-local"}}, {"type": "portmap"}]'
+    network = b'{\n  "cniVersion": "1.0.0",\n  "name": "bridge",\n  ' + plugins + b"\n}\n"
+    shell.put("/etc/cni/net.d/10-bridge.conflist", network)
+    for plugin in ("bridge", "host-local", "portmap"):
+        shell.put(f"/opt/cni/bin/{plugin}", b"ELF", 0o755)
+    shell.put("/etc/crictl.yaml", b"runtime-endpoint: unix:///run/containerd/containerd.sock\ntimeout: 10\n")
+    containerd = b'version = 2\nsandbox_image = "registry.k8s.io/pause:3.10.1"\n  SystemdCgroup = true\n'
+    shell.put("/etc/containerd/config.toml", containerd)
+    (root / "etc/kubernetes/manifests").mkdir()
     (root / "var/backups").mkdir()
     return shell
 
 
 def picture(shell: FakeShell) -> tuple[dict[str, str], dict[str, str]]:
-    """Every path with mode, owner and hash, and every unit's state."""
-    return nodestate.manifest(shell, ROOTS), shell.units()
+    """Every path with mode, owner and hash, and every unit's state; one that was never there is as one that is off."""
+    units = {unit: state for unit, state in shell.units().items() if state != "inactive"}
+    return nodestate.manifest(shell, ROOTS), units

@@ -6,11 +6,36 @@ from cka_kubelet.errors import NodeUnreachableError
 from cka_kubelet.remote.kubeapi import Answer
 
 
+def objects_of_a_cluster() -> dict[str, dict[str, Any]]:
+    """A node and a Deployment that uses whatever a fault may change."""
+    container = {
+        "name": "web",
+        "image": "docker.io/library/busybox:1.36",
+        "command": ["httpd", "-f"],
+        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}},
+        "livenessProbe": {"httpGet": {"path": "/", "port": 8080}},
+        "env": [{"name": "GREETING", "valueFrom": {"configMapKeyRef": {"name": "web", "key": "greeting"}}}],
+    }
+    volumes = [{"name": "data", "hostPath": {"path": "/srv", "type": "Directory"}}]
+    pods = {"spec": {"containers": [container], "volumes": volumes}}
+    return {
+        "/api/v1/nodes/node01": {
+            "metadata": {"name": "node01", "resourceVersion": "1"},
+            "spec": {"podCIDR": "10.244.1.0/24"},
+            "status": {"capacity": {"cpu": "2"}},
+        },
+        "/apis/apps/v1/namespaces/default/deployments/web": {
+            "metadata": {"name": "web", "resourceVersion": "1"},
+            "spec": {"replicas": 1, "template": pods},
+        },
+    }
+
+
 class FakeObjects:
     """`KubeAPI`. `objects`: path → object; `down` makes it unreachable for that many requests."""
 
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
+    def __init__(self, objects: dict[str, dict[str, Any]]) -> None:
+        self.objects = objects
         self.down = 0
         self._version = 0
 

@@ -11,8 +11,10 @@ from cka_kubelet.faults import loader
 from cka_kubelet.faults.injection import Target, inject, undo, undo_all
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.remote.fake import FakeShell
+from cka_kubelet.remote.objects import essence
 from fault_injectors import FAULTS
 from tests.unit.faults.nodes import CLUSTER, picture
+from tests.unit.faults.objects import FakeObjects
 
 NOW = 1_795_000_000.0
 NAMES = [fault.name for fault in FAULTS]
@@ -29,13 +31,16 @@ def put_in(journal: Journal, target: Target, name: str, node: str = "node01") ->
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_fault_changes_something_and_leaves_nothing(
-    name: str, nodes: Nodes, target: Target, journal: Journal
+    name: str, nodes: Nodes, target: Target, api: FakeObjects, journal: Journal
 ) -> None:
-    before = picture(nodes["node01"])
+    def now() -> object:
+        return picture(nodes["node01"]), {path: essence(body) for path, body in api.objects.items()}
+
+    before = now()
     put_in(journal, target, name)
-    assert picture(nodes["node01"]) != before
+    assert now() != before
     undo_all(journal, target)
-    assert picture(nodes["node01"]) == before
+    assert now() == before
     assert journal.pending() == []
 
 

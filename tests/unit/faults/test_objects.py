@@ -76,6 +76,7 @@ def test_what_the_learner_repaired_is_left_alone(target: Target, api: FakeObject
 
 
 def test_an_object_that_is_missing_stops_the_fault(target: Target, api: FakeObjects, journal: Journal) -> None:
+    api.objects = {}
     with pytest.raises(LabStartError, match="there is no /api/v1/nodes/node01"):
         put_in(journal, target, PatchObject(NODE, {}))
     undo_all(journal, target)
@@ -83,6 +84,7 @@ def test_an_object_that_is_missing_stops_the_fault(target: Target, api: FakeObje
 
 
 def test_an_api_server_that_comes_back_late_is_waited_for(target: Target, api: FakeObjects, journal: Journal) -> None:
+    api.objects = {}
     put_in(journal, target, PutObject(POD, {"metadata": {"name": "web"}}))
     api.down = 20
     undo_all(journal, target)
@@ -92,6 +94,7 @@ def test_an_api_server_that_comes_back_late_is_waited_for(target: Target, api: F
 def test_without_an_api_server_the_files_come_back_and_the_rest_stays_pending(
     nodes: dict[str, FakeShell], target: Target, api: FakeObjects, journal: Journal
 ) -> None:
+    api.objects = {}
     before = picture(nodes["node01"])
     put_in(journal, target, PutObject(POD, {"metadata": {"name": "web"}}), WriteFile("/etc/new", b"x"))
     api.down = 10**6
