@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from cka_kubelet.controlplane.controllers.tainteviction import tolerates
 from cka_kubelet.kube import nodeselector
 from cka_kubelet.kube.quantity import parse
+from cka_kubelet.kube.taints import tolerates
 
 Object = dict[str, Any]
 

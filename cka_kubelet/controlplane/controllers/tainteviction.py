@@ -8,20 +8,10 @@ from cka_kubelet.controlplane.client import STRATEGIC_MERGE, Client
 from cka_kubelet.controlplane.controllers.informer import APIError, Informer, Key
 from cka_kubelet.controlplane.controllers.recorder import Recorder
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.taints import tolerates
 from cka_kubelet.kube.times import timestamp
 
 Object = dict[str, Any]
-
-
-def tolerates(toleration: Object, taint: Object) -> bool:
-    """Whether one toleration covers one taint."""
-    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
-        return False
-    if toleration.get("key") and toleration["key"] != taint.get("key"):
-        return False
-    if toleration.get("operator") == "Exists":
-        return True
-    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def patience(tolerations: list[Object], taints: list[Object]) -> float | None:

@@ -2,9 +2,11 @@
 
 from typing import Any, NamedTuple
 
+from cka_kubelet.kube.taints import tolerates
 from cka_kubelet.kubelet.pods import objects, resources, sysctls
 
 Node = dict[str, Any]
+_ANY = "0.0.0.0"  # noqa: S104  # compared, not bound
 
 
 class Rejection(NamedTuple):
@@ -18,25 +20,69 @@ SHUTDOWN = Rejection("NodeShutdown", "Pod was rejected as the node is shutting d
 """For every pod while the machine goes down (pkg/kubelet/nodeshutdown)."""
 
 
-def admit(
-    pod: objects.Pod, others: list[objects.Pod], node: Node | None, allocatable: dict[str, int], pressure: set[str]
+def predicates(
+    pod: objects.Pod, others: list[objects.Pod], node: Node | None, allocatable: dict[str, int]
 ) -> Rejection | None:
-    """None when the pod may run.
+    """None when the node can take the pod beside `others`, all that have not ended yet (lifecycle/predicate.go).
 
-    `allocatable`: milli CPU, bytes of memory, number of pods; what is missing there is not checked.
+    `allocatable`: milli CPU, bytes of memory, number of pods; what is missing there is not checked. Resources are no
+    reason to refuse a critical pod.
     """
     wrong = _unsupported(pod, node)
-    if wrong is not None or critical(pod):
+    if wrong is not None:
         return wrong
-    rejection = _under_pressure(pod, pressure) or too_big(pod, others, allocatable)
-    if rejection is None and node is not None and not objects.is_static(pod) and not matches_node(pod, node):
-        text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
-        return Rejection("NodeAffinity", text)
-    return rejection
+    lacking = None if critical(pod) else too_big(pod, others, allocatable)
+    return lacking or _misplaced(pod, others, node)
+
+
+def _misplaced(pod: objects.Pod, others: list[objects.Pod], node: Node | None) -> Rejection | None:
+    """The scheduler's filters that the kubelet asks again; a pod may have come past the scheduler."""
+    if node is not None and not matches_node(pod, node):
+        return _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+    if ports_taken(pod, others):
+        return _failed("NodePorts", "node(s) didn't have free ports for the requested pod ports")
+    if node is not None and not objects.is_static(pod):
+        taints = [t for t in (node.get("spec") or {}).get("taints") or () if t["effect"] == "NoExecute"]
+        if not all(_tolerated(pod, taint) for taint in taints):
+            return _failed("TaintToleration", "node(s) had taints that the pod didn't tolerate")
+    return None
+
+
+def _failed(predicate: str, why: str) -> Rejection:
+    return Rejection(predicate, f"Predicate {predicate} failed: {why}")
+
+
+def _tolerated(pod: objects.Pod, taint: dict[str, Any]) -> bool:
+    return any(tolerates(toleration, taint) for toleration in pod["spec"].get("tolerations") or ())
+
+
+def ports_taken(pod: objects.Pod, others: list[objects.Pod]) -> bool:
+    """Whether another pod has one of the pod's host ports; 0.0.0.0, the default, clashes with every address."""
+    used = [entry for other in others for entry in _host_ports(other)]
+    return any(
+        have[1:] == want[1:] and (have[0] == want[0] or _ANY in (have[0], want[0]))
+        for want in _host_ports(pod)
+        for have in used
+    )
+
+
+def _host_ports(pod: objects.Pod) -> list[tuple[str, str, int]]:
+    """(address, protocol, port) of containers and sidecars; on the host's network every port is the host's."""
+    shared = objects.host_network(pod)
+    lasting = [*objects.containers(pod), *(c for c in objects.init_containers(pod) if objects.is_sidecar(c))]
+    found = []
+    for port in (p for container in lasting for p in container.get("ports") or ()):
+        number = port.get("hostPort") or (port.get("containerPort") if shared else 0)
+        if number:
+            found.append((port.get("hostIP") or _ANY, port.get("protocol") or "TCP", int(number)))
+    return found
 
 
 def _unsupported(pod: objects.Pod, node: Node | None) -> Rejection | None:
     """What no node like this can run, critical or not."""
+    if (pod["metadata"].get("labels") or {}).get("kubernetes.io/os", "linux") != "linux":
+        text = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label"
+        return Rejection("PodOSSelectorNodeLabelDoesNotMatch", text)
     if (pod["spec"].get("os") or {}).get("name", "linux") != "linux":
         return Rejection("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
     strict = (pod["spec"].get("securityContext") or {}).get("supplementalGroupsPolicy") == "Strict"
@@ -60,12 +106,15 @@ def critical(pod: objects.Pod) -> bool:
     return objects.is_static(pod) or priority >= 2_000_000_000 or named
 
 
-def _under_pressure(pod: objects.Pod, pressure: set[str]) -> Rejection | None:
+def under_pressure(pod: objects.Pod, pressure: set[str]) -> Rejection | None:
+    """None when the conditions of the node let the pod in; `pressure` are those that hold (pkg/kubelet/eviction)."""
     conditions = sorted(pressure)
-    if not conditions:
+    if not conditions or critical(pod):
         return None
-    if conditions == ["MemoryPressure"] and objects.qos_class(pod) != "BestEffort":
-        return None
+    if conditions == ["MemoryPressure"]:
+        taint = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}
+        if objects.qos_class(pod) != "BestEffort" or _tolerated(pod, taint):
+            return None
     return Rejection("Evicted", f"The node had condition: [{' '.join(conditions)}]. ")
 
 

@@ -222,11 +222,7 @@ class PodManager:
         phase = (pod.get("status") or {}).get("phase")
         over = phase in ("Succeeded", "Failed")
         if not over and not objects.deleted(pod):
-            active = [w.pod for w in self.workers.values() if not w.terminating]
-            no = admission.SHUTDOWN if self._deps.shutting_down() else None
-            no = no or admission.refused_sysctls(pod, self._deps.config.get("allowedUnsafeSysctls") or [])
-            no = no or admission.admit(pod, active, self.node(), self._allocatable(), self._deps.pressure())
-            no = no or (self.cpus.admit(pod) if self.cpus else None)
+            no = self._refusal(pod)
             if no is not None:
                 self.events.pod(pod, WARNING, no.reason, no.message)
                 if uid in self.pleg.cache:  # it ran before this kubelet was started: stop what is left of it
@@ -244,6 +240,24 @@ class PodManager:
         self.workers[uid] = worker
         if over or objects.deleted(pod):
             worker.terminate()
+
+    def _refusal(self, pod: objects.Pod) -> admission.Rejection | None:
+        """Ask in the order of upstream's admit handlers; pods that are still being stopped have what they had."""
+        active = [w.pod for w in self.workers.values() if not (w.finished or w.removed)]
+        no = admission.under_pressure(pod, self._deps.pressure())
+        no = no or admission.refused_sysctls(pod, self._deps.config.get("allowedUnsafeSysctls") or [])
+        no = no or (self.cpus.admit(pod) if self.cpus else None)
+        no = no or admission.predicates(pod, active, self.node(), self._allocatable())
+        no = no or (admission.SHUTDOWN if self._deps.shutting_down() else None)
+        if no is None:
+            return None
+        if self.cpus:
+            self.cpus.forget(objects.uid(pod))
+        klog.info(
+            "allocation_manager.go:543", "Pod admission denied", podUID=objects.uid(pod), pod=objects.key(pod),
+            reason=no.reason, message=no.message,
+        )  # fmt: skip
+        return no
 
     def grant(self, pod: objects.Pod) -> resize.Granted:
         """The pod with the resources that it may have beside the others."""

@@ -146,16 +146,16 @@ def test_cgroup_names_of_both_drivers() -> None:
 def test_admission_messages() -> None:
     spec = pod()
     spec["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "64"}}
-    assert admission.admit(spec, [], None, {"cpu": 2000}, set()) == admission.Rejection(
+    assert admission.predicates(spec, [], None, {"cpu": 2000}) == admission.Rejection(
         "OutOfcpu", "Node didn't have enough resource: cpu, requested: 64000, used: 0, capacity: 2000"
     )
     chosen = pod()
     chosen["spec"]["nodeSelector"] = {"disk": "ssd"}
     node = {"metadata": {"name": "n", "labels": {}}}
-    rejected = admission.admit(chosen, [], node, {}, set())
+    rejected = admission.predicates(chosen, [], node, {})
     assert rejected is not None
     assert rejected.message == "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
-    under = admission.admit(pod(), [], None, {}, {"DiskPressure"})
+    under = admission.under_pressure(pod(), {"DiskPressure"})
     assert under is not None
     assert under.message == "The node had condition: [DiskPressure]. "
 
@@ -257,13 +257,13 @@ def test_sysctls(name: str, spec: dict[str, Any], unsafe: list[str], expected: s
 def test_pods_for_another_os_or_stricter_groups_are_refused() -> None:
     other, strict = pod(), pod()
     other["spec"]["os"] = {"name": "windows"}
-    assert admission.admit(other, [], None, {}, set()) == admission.Rejection(
+    assert admission.predicates(other, [], None, {}) == admission.Rejection(
         "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
     )
     strict["spec"] |= {"securityContext": {"supplementalGroupsPolicy": "Strict"}, "priority": 2_000_000_000}
     node: dict[str, Any] = {"metadata": {"name": "n"}, "status": {"features": {"supplementalGroupsPolicy": False}}}
-    assert admission.admit(strict, [], node, {}, set()) == admission.Rejection(
+    assert admission.predicates(strict, [], node, {}) == admission.Rejection(
         "SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node"
     )
     node["status"]["features"]["supplementalGroupsPolicy"] = True
-    assert admission.admit(strict, [], node, {}, set()) is None
+    assert admission.predicates(strict, [], node, {}) is None
