@@ -40,6 +40,7 @@ class APIServer:
         self._proxy = proxy
         self._address = address
         self._health = Health(serverhealth.checks(resources.registry.store))
+        self._encoder = _EventEncoder()
         self._metrics = ResourceMetrics(resources.registry, proxy.fetch)
 
     async def handle(self, request: Request) -> Response | Hijack:
@@ -72,7 +73,7 @@ class APIServer:
             return await self._proxy.handle(request, info, query)
         if info.verb == "watch":
             events = await self._resources.watch(info, query)
-            return Response(200, _JSON, _watch_lines(info.kind, events, request))
+            return Response(200, _JSON, _watch_lines(info.kind, events, request, self._encoder))
         body, content_type = await _body(request)
         answer = await self._resources.call(user, info, query, body, content_type)
         shaped = _shape(info, answer.object, request) if answer.status < 300 else answer.object
@@ -196,7 +197,23 @@ def _shape(info: RequestInfo, obj: Object, request: Request) -> Object:
     return obj
 
 
-async def _watch_lines(kind: Kind, events: AsyncIterator[Object], request: Request) -> AsyncIterator[bytes]:
+class _EventEncoder:
+    """Encodes watch events. It remembers the last one: many watchers are told the same, one after the other."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, Object] = ("", {})
+        self._line = b""
+
+    def line(self, change: str, obj: Object) -> bytes:
+        """The line of an event; `obj` must not change afterwards."""
+        if change != self._last[0] or obj is not self._last[1]:
+            self._last, self._line = (change, obj), _encode({"type": change, "object": obj})
+        return self._line
+
+
+async def _watch_lines(
+    kind: Kind, events: AsyncIterator[Object], request: Request, encoder: _EventEncoder
+) -> AsyncIterator[bytes]:
     accept = _first_accept(request)
     as_table, as_partial, header = bool(_TABLE.search(accept)), bool(_PARTIAL.search(accept)), True
     include = first(request.query, "includeObject", "Metadata")
@@ -212,7 +229,7 @@ async def _watch_lines(kind: Kind, events: AsyncIterator[Object], request: Reque
                 header = False
             elif as_partial:
                 obj = tables.partial(obj)
-            yield _encode({"type": event["type"], "object": obj})
+            yield encoder.line(event["type"], obj)
     finally:
         closer = getattr(events, "aclose", None)
         if closer is not None:

@@ -35,7 +35,8 @@ async def compact(client: Client, version: int, revision: int) -> tuple[int, int
     )
     now = int(answer["header"]["revision"])
     if not answer["succeeded"]:
-        return int(answer["responses"][0]["range"]["kvs"][0]["version"]), now
+        found = answer["responses"][0]["range"]["kvs"]  # none after a restore to before the first compaction
+        return int(found[0]["version"]) if found else 0, now
     if revision:
         await client.compact(_TIMEOUT, revision)
     return version + 1, now
