@@ -28,7 +28,7 @@ from cka_kubelet.controlplane.storagebackend import StorageError, open_store
 from cka_kubelet.controlplane.store import Store
 from cka_kubelet.controlplane.tokens import TokenSigner
 from cka_kubelet.kube import klog
-from cka_kubelet.kube.certfiles import pair_problem
+from cka_kubelet.kube.certfiles import pair_problem, public_keys_problem
 from cka_kubelet.kube.gofmt import path_error
 from cka_kubelet.kube.signals import stop_event
 
@@ -64,6 +64,17 @@ def _kubelet_tls(settings: Settings) -> ssl.SSLContext | None:
         context.verify_mode = ssl.CERT_NONE  # upstream's default as well: kubelets sign their own serving certificate
     context.load_cert_chain(certificate, key)
     return context
+
+
+def _check_more_files(settings: Settings) -> None:
+    """Keys of service accounts, and the pair the API server shows to aggregated ones. Raises StartError."""
+    problems = [public_keys_problem(path) for path in settings.words("service-account-key-file")]
+    certificate, key = settings.text("proxy-client-cert-file"), settings.text("proxy-client-key-file")
+    if certificate or key:
+        problems.append(pair_problem(certificate, key))
+    for problem in problems:
+        if problem:
+            raise StartError(problem)
 
 
 def _own_address() -> str:
@@ -147,6 +158,7 @@ async def run(settings: Settings, others: Beside | None = None) -> None:
     serving.check_authorities(
         settings, 'unable to load client CA file "{}"', "unable to create request header authentication config"
     )
+    _check_more_files(settings)
     kubelet_tls = _kubelet_tls(settings)
     try:
         store = await open_store(settings)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from cka_kubelet.controlplane import restclient
+from cka_kubelet.controlplane import leaderelection, restclient
 from cka_kubelet.controlplane.command import Exit, StartError
 from cka_kubelet.controlplane.controllers.recorder import Recorder
 from cka_kubelet.controlplane.flags import Settings
@@ -24,6 +24,10 @@ _JSON = [("content-type", "application/json"), ("cache-control", "no-cache, priv
 _TEXT = [("content-type", "text/plain; charset=utf-8"), ("x-content-type-options", "nosniff")]
 _EVERYBODY = "system:authenticated"
 _LOOKUP = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+
+
+class ElectionError(Exception):
+    """The --leader-elect-* flags do not fit together."""
 
 
 class Endpoints:
@@ -156,7 +160,7 @@ def golang_settings(source: str) -> None:
 
 
 def elector(settings: Settings, config: RESTConfig, program: str, source: str, *, release: bool) -> LeaderElector:
-    """From the --leader-elect-* flags. `source`: as whom events about the lease are recorded."""
+    """From the --leader-elect-* flags. `source`: as whom events about the lease are recorded. Raises ElectionError."""
     deadline = settings.seconds("leader-elect-renew-deadline")
     election = Election(
         settings.text("leader-elect-resource-namespace"),
@@ -166,6 +170,9 @@ def elector(settings: Settings, config: RESTConfig, program: str, source: str, *
         settings.seconds("leader-elect-retry-period"),
         release,
     )
+    problem = leaderelection.problem(election)
+    if problem:
+        raise ElectionError(problem)
     client = restclient.connect(config, program, max(1.0, deadline / 2))
     recorder, tasks = Recorder(client, source), set[asyncio.Task[None]]()
 

@@ -30,6 +30,17 @@ class Election(NamedTuple):
     release: bool = False
 
 
+def problem(election: Election) -> str | None:
+    """What NewLeaderElector finds wrong with the rhythm."""
+    if election.lease_duration <= election.renew_deadline:
+        return "leaseDuration must be greater than renewDeadline"
+    if election.renew_deadline <= _JITTER * election.retry_period:
+        return "renewDeadline must be greater than retryPeriod*JitterFactor"
+    if election.retry_period < 1:
+        return "retryPeriod must be greater than zero"
+    return None
+
+
 class LeaderElector:
     """Acquires the lease, then keeps it. Give `client` a timeout of half the renew deadline, as upstream does."""
 

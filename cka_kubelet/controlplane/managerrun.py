@@ -8,6 +8,7 @@ from cka_kubelet.controlplane.command import VERSION, Exit, StartError
 from cka_kubelet.controlplane.controllers import manager
 from cka_kubelet.controlplane.flags import Settings
 from cka_kubelet.controlplane.health import Check
+from cka_kubelet.controlplane.leaderelection import LeaderElector
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.apiclient import APIClient
 from cka_kubelet.kube.httpclient import TransportError
@@ -33,13 +34,13 @@ async def run(settings: Settings) -> None:
     )
     chosen = None
     if settings.on("leader-elect"):
-        chosen = component.elector(settings, config, f"{_NAME}/leader-election", _NAME, release=False)
+        chosen = _elector(settings, config)
     checks: dict[str, Check] = {"leaderElection": chosen.problem} if chosen else {"ping": health.passes}
     endpoints = component.Endpoints(settings, {"/healthz": checks}, {})
     await component.look_up_authentication(settings)
+    server = await serving.listen(settings, endpoints.handle, _NAME)
     klog.info("controllermanager.go:189", "Starting", version=VERSION)
     component.golang_settings("controllermanager.go:191")
-    server = await serving.listen(settings, endpoints.handle, _NAME)
     serving.announce(settings)
 
     async def work() -> None:
@@ -56,13 +57,27 @@ async def run(settings: Settings) -> None:
     raise Exit(_KILLED)
 
 
+def _elector(settings: Settings, config: RESTConfig) -> LeaderElector:
+    try:
+        return component.elector(settings, config, f"{_NAME}/leader-election", _NAME, release=False)
+    except component.ElectionError as error:
+        klog.plain(f"panic: {error}\n\ngoroutine 1 [running]:")
+        raise Exit(_KILLED) from error
+
+
 async def _control(settings: Settings, config: RESTConfig, client: APIClient, checks: dict[str, Check]) -> None:
     problem = await _wait_for_api(client)
     if problem:
         text = f"failed to wait for apiserver being healthy: {problem}"
         klog.error("controllermanager.go:260", "Error building controller context", err=text)
         raise Exit(1)
-    wanted = settings.words("controllers")
+    broken = manageroptions.start_problem(settings)
+    if broken is not None:
+        name, problem = broken
+        klog.error("controllermanager.go:771", "Error starting controller", err=problem, controller=name)
+        klog.error("controllermanager.go:266", "Error starting controllers", err=problem)
+        raise Exit(1)
+    wanted, configuration = settings.words("controllers"), manageroptions.configuration(settings)
     checks |= {c.name: health.passes for c in manager.CONTROLLERS if manager.enabled(c.name, wanted)}
     accounts = None
     if settings.on("use-service-account-credentials"):
@@ -73,7 +88,8 @@ async def _control(settings: Settings, config: RESTConfig, client: APIClient, ch
     def client_of(controller: manager.Controller) -> Client:
         return accounts.client(controller.account) if accounts else client
 
-    await manager.run(client, manageroptions.configuration(settings), wanted, client_of)
+    manager.say_which(configuration, wanted)
+    await manager.run(client, configuration, wanted, client_of)
 
 
 async def _wait_for_api(client: APIClient) -> str | None:

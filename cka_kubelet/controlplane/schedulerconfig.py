@@ -1,12 +1,12 @@
 """kube-scheduler's --config file: what of it matters here, with upstream's errors for files that cannot be used."""
 
 from pathlib import Path
-from typing import Any
 
 from cka_kubelet.controlplane.command import StartError
 from cka_kubelet.controlplane.flags import Settings
 from cka_kubelet.kube import goyaml
 from cka_kubelet.kube.gofmt import path_error, quote
+from cka_kubelet.kube.kubeconfig import KubeconfigError, as_document
 
 _VERSION = "kubescheduler.config.k8s.io/v1"
 _KIND = "KubeSchedulerConfiguration"
@@ -20,10 +20,13 @@ def apply(settings: Settings, path: str) -> None:
         raise StartError(path_error("open", path, error)) from error
     except goyaml.YAMLError as error:
         raise StartError(f"couldn't get version/kind; json parse error: {error}") from error
-    found: dict[str, Any] = document if isinstance(document, dict) else {}
+    try:
+        found = as_document(document)
+    except KubeconfigError as error:
+        raise StartError(str(error)) from error
     version, kind = str(found.get("apiVersion") or ""), str(found.get("kind") or "")
     if not kind:
-        raise StartError("Object 'Kind' is missing in " + quote(Path(path).read_text()))
+        raise StartError(f"Object 'Kind' is missing in '{Path(path).read_text()}'")
     if (version, kind) != (_VERSION, _KIND):
         raise StartError(f'no kind {quote(kind)} is registered for version {quote(version)} in scheme "{_SCHEME}"')
     settings.default("kubeconfig", str((found.get("clientConnection") or {}).get("kubeconfig") or ""), over=True)

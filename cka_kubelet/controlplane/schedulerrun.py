@@ -7,7 +7,9 @@ from cka_kubelet.controlplane import component, health, restclient, serving
 from cka_kubelet.controlplane.command import VERSION, StartError
 from cka_kubelet.controlplane.controllers import scheduler
 from cka_kubelet.controlplane.flags import Settings
+from cka_kubelet.controlplane.leaderelection import LeaderElector
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.kubeconfig import RESTConfig
 from cka_kubelet.kube.signals import stop_event
 
 _NAME = "kube-scheduler"
@@ -43,6 +45,13 @@ def _check(settings: Settings) -> None:
         schedulerconfig.apply(settings, path)
 
 
+def _elector(settings: Settings, config: RESTConfig) -> LeaderElector:
+    try:
+        return component.elector(settings, config, f"{_NAME}/leader-election", "default-scheduler", release=True)
+    except component.ElectionError as error:
+        raise StartError(f"couldn't create leader elector: {error}") from error
+
+
 async def run(settings: Settings) -> None:
     """Schedule until SIGTERM or SIGINT, or until the lease is lost. Raises StartError, Exit."""
     _check(settings)
@@ -55,7 +64,7 @@ async def run(settings: Settings) -> None:
     state = _State()
     chosen = None
     if settings.on("leader-elect"):
-        chosen = component.elector(settings, config, f"{_NAME}/leader-election", "default-scheduler", release=True)
+        chosen = _elector(settings, config)
     election = {"leaderElection": chosen.problem} if chosen else {}
     ready = {**election, "shutdown": state.shutdown_problem, "sched-handler-sync": state.sync_problem}
     checks = {"/healthz": election or {"ping": health.passes}, "/livez": {"ping": health.passes}, "/readyz": ready}

@@ -170,7 +170,7 @@ def service_network(settings: Settings) -> ipaddress.IPv4Network | ipaddress.IPv
     """The first range of --service-cluster-ip-range, upstream's default without one. Raises ValueError."""
     text = settings.text("service-cluster-ip-range").partition(",")[0] or "10.0.0.0/24"
     try:
-        network = ipaddress.ip_network(text, strict=False)
+        network = ipaddress.ip_network(text if "/" in text else "", strict=False)
     except ValueError as error:
         raise ValueError("service-cluster-ip-range[0] is not a valid cidr") from error
     if network.num_addresses < 8:

@@ -21,6 +21,28 @@ def pair_problem(certificate: str, key: str) -> str | None:
     return None
 
 
+def private_key_problem(path: str) -> str | None:
+    """Why a file is no private key; None when it is."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        return path_error("open", path, error)
+    if b"PRIVATE KEY-----" not in data:
+        return f"error reading private key file {path}: data does not contain a valid RSA or ECDSA private key"
+    return None
+
+
+def public_keys_problem(path: str) -> str | None:
+    """Why a file has no public keys; None when it has. A private key and a certificate have one, too."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        return path_error("open", path, error)
+    if not any(mark in data for mark in (b"PUBLIC KEY-----", b"PRIVATE KEY-----", b"BEGIN CERTIFICATE-----")):
+        return f"error reading public key file {path}: data does not contain any valid RSA or ECDSA public keys"
+    return None
+
+
 def authority_problem(path: str, name: str = "client-ca-bundle") -> str | None:
     """Why a file is no bundle of CAs; None when it is. `name`: what Go's provider of them is called."""
     try:

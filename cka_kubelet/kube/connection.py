@@ -125,6 +125,7 @@ async def dial(host: str, port: int, context: ssl.SSLContext | None, server_name
     if context is None:
         return Connection(*await asyncio.open_connection(sock=sock))
     sslbuffers.small()
+    route = f"{_name(sock.getsockname)}->{host_port(host, port)}"
     try:
         reader, writer = await asyncio.open_connection(
             sock=sock, ssl=context, server_hostname=server_name, ssl_handshake_timeout=_TLS_SECONDS
@@ -136,7 +137,6 @@ async def dial(host: str, port: int, context: ssl.SSLContext | None, server_name
         sock.close()
         raise DialError(_tls_error(error)) from error
     except OSError as error:
-        route = f"{_name(sock.getsockname)}->{host_port(host, port)}"
         sock.close()
         if error.errno:
             raise DialError(f"read tcp {route}: read: {errno_text(error)}") from error

@@ -46,6 +46,8 @@ def value_text(flag: Flag, value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -68,4 +70,4 @@ def usage_lines(flags: Iterable[Flag], default: Default) -> Iterator[str]:
             notes.append(f"(default {quote(text) if flag.kind == 'string' else text})")
         if flag.deprecated:
             notes.append(f"(DEPRECATED: {flag.deprecated})")
-        yield f"  {short}--{flag.name} {kind}".rstrip().ljust(60) + f" {' '.join(notes)}".rstrip()
+        yield f"{f'  {short}--{flag.name} {kind}'.rstrip():60} {' '.join(notes)}".rstrip()

@@ -224,12 +224,13 @@ def load(path: str) -> Kubeconfig:
         operation = "read" if isinstance(error, IsADirectoryError) else "open"
         raise KubeconfigError(prefix + path_error(operation, path, error)) from error
     try:
-        return Kubeconfig(path, _document(goyaml.load(data)[0]))
+        return Kubeconfig(path, as_document(goyaml.load(data)[0]))
     except (goyaml.YAMLError, KubeconfigError) as error:
         raise KubeconfigError(f"{prefix}{error}") from error
 
 
-def _document(value: object) -> Entry:
+def as_document(value: object) -> Entry:
+    """The mapping that a file is. Raises KubeconfigError with the JSON decoder's words for anything else."""
     if value is None:
         return {}
     if isinstance(value, dict):

@@ -10,7 +10,7 @@ from cka_kubelet.controlplane.controllers.daemonsets import DaemonSets
 from cka_kubelet.controlplane.controllers.endpoints import Endpoints, EndpointSlices
 from cka_kubelet.controlplane.controllers.ephemeralvolumes import EphemeralVolumes
 from cka_kubelet.controlplane.controllers.garbage import GarbageCollector, PodGarbageCollector
-from cka_kubelet.controlplane.controllers.informer import Informers, Loop
+from cka_kubelet.controlplane.controllers.informer import Informer, Informers, Loop
 from cka_kubelet.controlplane.controllers.jobs import Jobs
 from cka_kubelet.controlplane.controllers.namespaces import Namespaces, RootCAPublisher, ServiceAccounts
 from cka_kubelet.controlplane.controllers.nodelifecycle import NodeIPAM, NodeLifecycle
@@ -27,12 +27,13 @@ class Configuration(NamedTuple):
     """What controllers are told. Durations in seconds; an empty file name means that there is none."""
 
     cluster_cidr: str
-    allocate_node_cidrs: bool
     root_ca_file: str
     signing_cert_file: str
     signing_key_file: str
     node_monitor_grace_period: float
     node_monitor_period: float
+    skipped: frozenset[str] = frozenset()
+    """Controllers that are wanted but have nothing to do."""
 
 
 class Controller(NamedTuple):
@@ -177,7 +178,8 @@ _ALIASES = {
 }  # fmt: skip
 """Names that controllers had before."""
 _OFF_BY_DEFAULT = frozenset({"bootstrap-signer-controller", "token-cleaner-controller", "selinux-warning-controller"})
-KNOWN = frozenset({*_NOT_HERE.split(), *(controller.name for controller in CONTROLLERS)})
+_RUNNING = frozenset(controller.name for controller in CONTROLLERS)
+KNOWN = _RUNNING | frozenset(_NOT_HERE.split())
 """Every name that --controllers may have."""
 
 
@@ -198,14 +200,25 @@ def enabled(name: str, wanted: Iterable[str]) -> bool:
 
 async def run(client: Client, config: Configuration, wanted: Sequence[str], client_of: ClientOf | None = None) -> None:
     """Run the controllers that are wanted until cancelled. `client_of`: with which client one of them writes."""
-    informers = Informers(client)
+    informers, loops = Informers(client), list[tuple[Loop, list[Informer]]]()
+    for controller in CONTROLLERS:
+        if not enabled(controller.name, wanted) or controller.name in config.skipped:
+            continue
+        caches = [informers.get(resource) for resource in controller.watches]
+        sync = controller.make(client_of(controller) if client_of else client, config, *caches)
+        loops.append((Loop(controller.name, sync), caches))
     async with asyncio.TaskGroup() as group:
-        for controller in CONTROLLERS:
-            if not enabled(controller.name, wanted):
-                klog.info("controllermanager.go:760", "Warning: controller is disabled", controller=controller.name)
-                continue
-            caches = [informers.get(resource) for resource in controller.watches]
-            own = client_of(controller) if client_of else client
-            sync = controller.make(own, config, *caches)
-            group.create_task(Loop(controller.name, sync).run(*caches))
+        for loop, caches in loops:
+            group.create_task(loop.run(*caches))
         informers.start(group)
+
+
+def say_which(config: Configuration, wanted: Sequence[str]) -> None:
+    """A line for each controller: whether it runs."""
+    for name in sorted(KNOWN):
+        if not enabled(name, wanted):
+            klog.info("controllermanager.go:760", "Warning: controller is disabled", controller=name)
+        elif name in config.skipped:
+            klog.info("controllermanager.go:776", "Warning: skipping controller", controller=name)
+        elif name in _RUNNING:
+            klog.info("controllermanager.go:797", "Started controller", controller=name)
