@@ -23,6 +23,8 @@ _DEFAULTS = {
     "service-account-signing-key-file": f"{_PKI}/sa.key",
     "service-cluster-ip-range": "10.96.0.0/12",
     "authorization-mode": "Node,RBAC",
+    "enable-admission-plugins": "NodeRestriction",
+    "enable-bootstrap-token-auth": "true",
     "cluster-cidr": "10.244.0.0/16",
     "data-dir": "/var/lib/cka-control-plane",
     "allocate-node-cidrs": "true",

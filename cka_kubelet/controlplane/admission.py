@@ -5,6 +5,7 @@ NamespaceLifecycle, ServiceAccount, Priority, DefaultTolerationSeconds, NodeRest
 
 import base64
 import ipaddress
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from cka_kubelet.controlplane import pods, storage
@@ -50,10 +51,14 @@ def node_of(user: "User") -> str:
 
 
 class Admission:
-    """Admission over a store. Methods change the object they get and raise StatusError."""
+    """Admission over a store. Methods change the object they get and raise StatusError.
 
-    def __init__(self, store: Store, service_cidr: str) -> None:
+    `plugins`: of those that are off by default, the ones that are on.
+    """
+
+    def __init__(self, store: Store, service_cidr: str, plugins: Collection[str] = ("NodeRestriction",)) -> None:
         self._store = store
+        self._plugins = plugins
         self._services = ipaddress.ip_network(service_cidr)
 
     def namespace(self, kind: Kind, metadata: Object) -> None:
@@ -73,12 +78,14 @@ class Admission:
 
     def create(self, kind: Kind, obj: Object, user: "User") -> None:
         """Admit a new object."""
-        node = node_of(user)
+        node = self._restricted(user)
         if node:
             self._restrict_create(kind, obj, node)
         match kind.resource:
             case "pods":
                 self._pod(obj)
+                if "AlwaysPullImages" in self._plugins:
+                    _always_pull(obj["spec"])
             case "services":
                 self._service(obj, None)
             case "persistentvolumes" | "persistentvolumeclaims":
@@ -87,9 +94,12 @@ class Admission:
                 spec = obj.setdefault("spec", {})
                 spec["username"], spec["groups"] = user.name, list(user.groups)
 
+    def _restricted(self, user: "User") -> str:
+        return node_of(user) if "NodeRestriction" in self._plugins else ""
+
     def update(self, kind: Kind, obj: Object, old: Object, user: "User", subresource: str) -> None:
         """Admit a changed object."""
-        node = node_of(user)
+        node = self._restricted(user)
         if node:
             self._restrict_update(kind, obj, old, node, subresource)
         if kind.resource == "services" and not subresource:
@@ -197,6 +207,11 @@ class Admission:
                 if not port.get("nodePort"):
                     port["nodePort"] = next(number for number in _NODE_PORTS if number not in taken)
                     taken.add(port["nodePort"])
+
+
+def _always_pull(spec: Object) -> None:
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        container["imagePullPolicy"] = "Always"
 
 
 def _label_refused(key: str) -> bool:

@@ -137,6 +137,26 @@ def _authentication(settings: Settings) -> dict[str, str]:
     return found
 
 
+def _anonymous(settings: Settings, modes: list[str]) -> bool:
+    """Whether requests without credentials are anonymous."""
+    if "AlwaysAllow" not in modes or not settings.on("anonymous-auth"):
+        return settings.on("anonymous-auth")
+    klog.raw(
+        "W", "authentication.go:753",
+        "AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. You should "
+        "use a different authorizer",
+    )  # fmt: skip
+    return False
+
+
+def _say_plugins(settings: Settings) -> None:
+    enabled = serveroptions.plugins(settings)
+    for line, kind, order in ((157, "mutating", serveroptions.MUTATING), (160, "validating", serveroptions.VALIDATING)):
+        names = [name for name in order if name in enabled]
+        text = f"Loaded {len(names)} {kind} admission controller(s) successfully in the following order"
+        klog.raw("I", f"plugins.go:{line}", f"{text}: {','.join(names)}.")
+
+
 async def _beside(resources: Resources, settings: Settings, others: Beside | None) -> None:
     """What runs next to serving: the expiry of events, and the controllers where they share the process."""
     client = LocalClient(resources, MASTER)
@@ -160,6 +180,7 @@ async def run(settings: Settings, others: Beside | None = None) -> None:
     )
     _check_more_files(settings)
     kubelet_tls = _kubelet_tls(settings)
+    _say_plugins(settings)
     try:
         store = await open_store(settings)
     except StorageError as error:
@@ -178,8 +199,12 @@ async def _serve(
 ) -> None:  # fmt: skip
     address, services, service_address, signer = completed
     port = settings.number("secure-port")
-    registry = Registry(store, Admission(store, services))
-    resources = Resources(registry, Authorizer(store), Authenticator(store, signer), signer)
+    plugins, modes = serveroptions.plugins(settings), serveroptions.modes(settings)
+    registry = Registry(store, Admission(store, services, plugins))
+    authenticator = Authenticator(
+        store, signer, anonymous=_anonymous(settings, modes), bootstrap=settings.on("enable-bootstrap-token-auth")
+    )
+    resources = Resources(registry, Authorizer(store, modes), authenticator, signer)
     await bootstrap.populate(registry, address, port, service_address)
     if settings.text("client-ca-file"):
         pods = settings.text("cluster-cidr") if settings.has("cluster-cidr") else "10.244.0.0/16"

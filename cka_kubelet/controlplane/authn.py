@@ -20,9 +20,22 @@ _AUTHENTICATED = "system:authenticated"
 
 
 class Authenticator:
-    """Certificates first, then bearer tokens; no credentials at all is anonymous. Bad credentials are 401."""
+    """Certificates first, then bearer tokens; no credentials at all is anonymous. Bad credentials are 401.
 
-    def __init__(self, store: Store, signer: TokenSigner | None, now: Callable[[], float] = time.time) -> None:
+    `anonymous`, `bootstrap`: --anonymous-auth and --enable-bootstrap-token-auth.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        signer: TokenSigner | None,
+        now: Callable[[], float] = time.time,
+        *,
+        anonymous: bool = True,
+        bootstrap: bool = True,
+    ) -> None:
+        self._anonymous = anonymous
+        self._bootstrap = bootstrap
         self._store = store
         self._signer = signer
         self._now = now
@@ -35,7 +48,7 @@ class Authenticator:
         if scheme.lower() == "bearer" and token.strip():
             try:
                 bootstrap = _BOOTSTRAP.match(token.strip())
-                if bootstrap:
+                if bootstrap and self._bootstrap:
                     return self._user_of_bootstrap_token(bootstrap[1], bootstrap[2])
                 return self.user_of_token(token.strip(), [LEGACY_AUDIENCE])[0]
             except TokenError as error:
@@ -43,6 +56,8 @@ class Authenticator:
                 raise apistatus.unauthorized() from error
         if request.bad_certificate:
             self._complain(request.bad_certificate)
+            raise apistatus.unauthorized()
+        if not self._anonymous:
             raise apistatus.unauthorized()
         return ANONYMOUS
 

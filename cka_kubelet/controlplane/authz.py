@@ -1,6 +1,6 @@
 """May they? The node authorizer first, then RBAC. A denial carries upstream's reason, if it has one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from cka_kubelet.controlplane.admission import node_of
@@ -42,10 +42,11 @@ class Decision(NamedTuple):
 
 
 class Authorizer:
-    """Decides from the RBAC objects in the store, at the time of the question."""
+    """Decides from the objects in the store, at the time of the question, by the modes of --authorization-mode."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, modes: Sequence[str] = ("Node", "RBAC")) -> None:
         self._store = store
+        self._modes = modes
 
     def check(self, user: User, attributes: Attributes) -> None:
         """Raise StatusError (403) with upstream's text when it is not allowed."""
@@ -57,16 +58,27 @@ class Authorizer:
         """Allowed or not."""
         if "system:masters" in user.groups:
             return Decision(True, "")
-        why_not = ""
+        reasons = []
+        for mode in self._modes:
+            decision = self._ask(mode, user, attributes)
+            if decision.allowed:
+                return decision
+            if decision.reason:
+                reasons.append(decision.reason)
+        return Decision(False, "\n".join(reasons))
+
+    def _ask(self, mode: str, user: User, attributes: Attributes) -> Decision:
         node = node_of(user)
-        if node and attributes.resource:
+        if mode == "Node" and node and attributes.resource:
             allowed, why_not = node_decision(self._store, node, attributes)
-            if allowed:
-                return Decision(True, "")
-        for reason, rule in self.rules(user, attributes.namespace):
-            if _rule_allows(rule, attributes):
-                return Decision(True, reason)
-        return Decision(False, why_not)
+            return Decision(allowed, "" if allowed else why_not)
+        if mode == "RBAC":
+            for reason, rule in self.rules(user, attributes.namespace):
+                if _rule_allows(rule, attributes):
+                    return Decision(True, reason)
+        if mode == "AlwaysDeny":
+            return Decision(False, "Everything is forbidden.")
+        return Decision(mode == "AlwaysAllow", "")
 
     def rules(self, user: User, namespace: str) -> Iterator[tuple[str, Object]]:
         """Every rule that holds for a user in a namespace, with the binding it comes from."""

@@ -17,13 +17,20 @@ MUTATING = (
 )  # fmt: skip
 """Admission plugins that may change an object, in the order they run in."""
 VALIDATING = (
-    "NamespaceLifecycle", "NamespaceExists", "LimitRanger", "ServiceAccount", "NodeRestriction", "PodSecurity",
+    "NamespaceExists", "LimitRanger", "ServiceAccount", "PodSecurity",
     "Priority", "EventRateLimit", "PodTolerationRestriction", "OwnerReferencesPermissionEnforcement",
     "PersistentVolumeClaimResize", "RuntimeClass", "CertificateApproval", "CertificateSigning",
     "ClusterTrustBundleAttest", "CertificateSubjectRestriction", "ImagePolicyWebhook",
     "LimitPodHardAntiAffinityTopology", "DenyServiceExternalIPs", "ValidatingAdmissionPolicy",
     "ValidatingAdmissionWebhook", "ResourceQuota", "AlwaysAdmit", "AlwaysDeny",
 )  # fmt: skip
+_DEFAULT = frozenset({
+    "NamespaceLifecycle", "LimitRanger", "ServiceAccount", "TaintNodesByCondition", "PodSecurity", "Priority",
+    "DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection", "PersistentVolumeClaimResize",
+    "RuntimeClass", "CertificateApproval", "CertificateSigning", "ClusterTrustBundleAttest",
+    "CertificateSubjectRestriction", "DefaultIngressClass", "PodTopologyLabels", "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook", "ResourceQuota",
+})  # fmt: skip
 PLUGINS = frozenset((*MUTATING, *VALIDATING))
 
 
@@ -40,6 +47,17 @@ def problems(settings: Settings) -> list[str]:
         *_tokens(settings),
         *_ranges(settings),
     ]
+
+
+def plugins(settings: Settings) -> frozenset[str]:
+    """The admission plugins that are on."""
+    enabled = settings.words("enable-admission-plugins") + settings.words("admission-control")
+    return (_DEFAULT | set(enabled)) - set(settings.words("disable-admission-plugins"))
+
+
+def modes(settings: Settings) -> list[str]:
+    """The authorizers, in the order they are asked in."""
+    return settings.words("authorization-mode") or ["AlwaysAllow"]
 
 
 def _general(settings: Settings) -> Iterator[str]:
