@@ -44,7 +44,7 @@ def logs_work(check: LogsWork, api: ApiWitness, clock: Clock, patience: float) -
 def exec_works(check: ExecWorks, api: ApiWitness, clock: Clock, patience: float) -> Found:
     word = secrets.token_hex(8)
     with _pod(api, check.node, ["sh", "-c", _WAIT]) as name:
-        run = ["echo", word]
+        run = f"echo {word}"
         return _answers(
             lambda: api.run_in(check.node, name, run), word, f"echo in {name}", min(check.within, patience), clock
         )

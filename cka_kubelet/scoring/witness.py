@@ -139,11 +139,11 @@ class ApiWitness:
         """What the API server gives as the pod's log: the text, or why not."""
         return self._api.request("GET", f"{_PODS}/{pod}/log")
 
-    def run_in(self, node: str, pod: str, words: Sequence[str]) -> Answer:
-        """Run a program in a pod's container by way of the API server and the kubelet's `run`: the same port, check
-        and runtime call as `kubectl exec`, without its WebSocket."""
-        cmd = "&".join(f"cmd={quote(word, safe='')}" for word in words)
-        return self._api.request("POST", f"/api/v1/nodes/{node}/proxy/run/default/{pod}/check?{cmd}")
+    def run_in(self, node: str, pod: str, command: str) -> Answer:
+        """Run a program, its words parted by spaces, in a pod's container by the kubelet's `run`: the same way, port
+        and permission as `kubectl exec`, without its WebSocket."""
+        cmd = quote(command, safe="")
+        return self._api.request("POST", f"/api/v1/nodes/{node}/proxy/run/default/{pod}/check?cmd={cmd}")
 
     def start_pod(self, node: str, command: Sequence[str] = ()) -> str:
         """Create a pod with a name nobody can foresee, bound to `node`; gives its name. `command`: run in busybox."""

@@ -54,7 +54,7 @@ class Cluster:
         if where.endswith("/log"):
             script = self.pods[where.split("/")[-2]]["spec"]["containers"][0]["command"][2]
             return 200, 0, re.findall(r"echo (\w+)", script)[0] + "\n"
-        return 200, 0, query.split("cmd=")[-1] + "\n"
+        return 200, 0, query.removeprefix("cmd=echo%20") + "\n"
 
     def close(self) -> None:
         pass
