@@ -96,6 +96,33 @@ def lab(
     raise typer.Exit(wiring.run_lab(options))
 
 
+@app.command(
+    epilog="Examples: `cka-kubelet drill` · `drill pods-pending no-logs --difficulty easy` · `drill --seed 42`"
+)
+def drill(
+    families: Annotated[
+        list[str] | None, typer.Argument(help="Families of labs: their names without the number. Default: all.")
+    ] = None,
+    difficulty: Annotated[
+        list[str] | None, typer.Option(help="easy, medium or hard, by the time a lab takes; may be given twice.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Deals the same labs with the same particulars again.")] = None,
+    count: Annotated[int, typer.Option(min=0, help="End after this many labs; 0: when you stop.")] = 0,
+    play: Annotated[bool, typer.Option("--play", help="Play the reference solutions and print every step.")] = False,
+    exam: Annotated[bool, typer.Option("--exam", help="Score the outcome only, as the CKA does.")] = False,
+    host: HOST = None,
+) -> None:
+    """Random labs without end, dealt from a seed; when all were used they come again with new particulars."""
+    from cka_kubelet import wiring
+
+    wrong = set(difficulty or ()) - {"easy", "medium", "hard"}
+    if wrong:
+        raise typer.BadParameter(f"{', '.join(sorted(wrong))}: there are easy, medium and hard")
+    play = play or not (sys.stdin.isatty() and sys.stdout.isatty())
+    options = wiring.LabOptions(name="", play=play, exam=exam, hosts=tuple(host or ()))
+    raise typer.Exit(wiring.run_drill(families or (), difficulty or (), seed, count, options))
+
+
 @labs_app.command(
     "list", epilog="Examples: `cka-kubelet labs` · `cka-kubelet labs certificate` · `cka-kubelet labs --json`"
 )

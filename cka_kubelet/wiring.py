@@ -78,6 +78,39 @@ def run_lab(options: LabOptions) -> int:
         return _play(options, file, keeper) if options.play else _open_app(options, file, keeper)
 
 
+def run_drill(
+    families: Sequence[str], difficulties: Sequence[str], seed: int | None, count: int, options: LabOptions
+) -> int:
+    """Labs of these families and difficulties, one after the other. Returns 0 when the last was passed, else 1."""
+    import secrets
+
+    from cka_kubelet.drilling import drill
+    from cka_kubelet.labspec import catalogue
+    from cka_kubelet.labspec.drill import SEEDS, chosen, deals, family
+
+    labs = [file.lab for file in catalogue.every()]
+    names = chosen(labs, families, difficulties)
+    if not names:
+        known = ", ".join(sorted({family(lab.name) for lab in labs}))
+        raise UsageError("no lab is of that family and difficulty", f"There are the families {known}.")
+    seed = secrets.randbelow(SEEDS) if seed is None else seed
+    print(f"{len(names)} labs; the same drill again: --seed {seed}", flush=True)
+    return drill(
+        deals(names, seed),
+        lambda deal: run_lab(replace(options, name=deal.lab, seed=deal.seed)),
+        _wants_another if not options.play else lambda: True,
+        count=count or (len(names) if options.play else 0),
+        say=lambda line: print(line, flush=True),
+    )
+
+
+def _wants_another() -> bool:
+    try:
+        return input("Enter for the next lab, q to stop: ").strip().lower() not in ("q", "quit", "n", "no")
+    except EOFError:
+        return False
+
+
 class _Keeper:
     """The nodes of one lab: taken before it, given back after it."""
 
