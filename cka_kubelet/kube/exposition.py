@@ -1,5 +1,6 @@
 """Prometheus' text format, version 0.0.4. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -36,4 +37,6 @@ def _escape(value: str) -> str:
 
 
 def _number(value: float) -> str:
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e21 else repr(float(value))

@@ -7,7 +7,8 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -125,6 +126,8 @@ class HTTPClient:
         if self._tls is not None:
             self._tls.check_hostname = False
         self._idle: list[tuple[float, Connection]] = []
+        self.observe: Callable[[str, str, str, float, int, int | None], None] | None = None
+        """Told of each request's end: method, host and port, status code or `<error>`, seconds, bytes each way."""
 
     def set_ssl_context(self, context: ssl.SSLContext) -> None:
         """Use other credentials from now on; kept-alive connections are closed."""
@@ -210,6 +213,7 @@ class HTTPClient:
         timeout: float | None = None,
     ) -> HTTPResponse:
         """Send one request and read the whole answer. `timeout` in seconds. Raises TransportError."""
+        began, code, size = time.monotonic(), "<error>", None
         try:
             async with asyncio.timeout(timeout):
                 connection, response = await self._start(method, path, body, headers)
@@ -219,8 +223,12 @@ class HTTPClient:
                 except BaseException:
                     connection.close()
                     raise
+            code, size = str(response.status_code), len(content)
         except TimeoutError as error:
             raise TransportError(method, self.base_url + path, CLIENT_TIMEOUT) from error
+        finally:
+            if self.observe is not None:
+                self.observe(method, self._authority, code, time.monotonic() - began, len(body or b""), size)
         self._release(connection)
         return HTTPResponse(response.status_code, _decode_headers(response), content)
 
@@ -235,11 +243,16 @@ class HTTPClient:
         timeout: float | None = None,
     ) -> AsyncIterator[Stream]:
         """Send one request; the body is read by the caller. `timeout`: seconds until the answer's headers."""
+        began, code = time.monotonic(), "<error>"
         try:
             async with asyncio.timeout(timeout):
                 connection, response = await self._start(method, path, body, headers)
+            code = str(response.status_code)
         except TimeoutError as error:
             raise TransportError(method, self.base_url + path, CLIENT_TIMEOUT) from error
+        finally:
+            if self.observe is not None:
+                self.observe(method, self._authority, code, time.monotonic() - began, len(body or b""), None)
         stream = Stream(self, method, self.base_url + path, connection)
         stream.status, stream.headers = response.status_code, _decode_headers(response)
         try:

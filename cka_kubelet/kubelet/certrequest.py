@@ -16,6 +16,7 @@ from cka_kubelet.kube.apistatus import StatusError
 from cka_kubelet.kube.gofmt import format_duration
 from cka_kubelet.kube.httpclient import TransportError
 from cka_kubelet.kube.reflector import Reflector
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.clientcert import CertificateStore
 
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
@@ -128,6 +129,7 @@ class CertificateManager:
         self._force = force
         self._certificate = pem.certificates(pair)[0] if pair else None
         self._last_template: Template | None = None
+        observed.certificate(signer, self._certificate.not_after if self._certificate else None)
         self.pair = pair
         self.server_healthy = False
         """Whether the last request found an API server that works."""
@@ -158,6 +160,7 @@ class CertificateManager:
         for attempt in range(_STEPS):
             if await self._rotate():
                 return
+            observed.renew_errors[self._signer].add()
             if attempt < _STEPS - 1:
                 await asyncio.sleep(step * (1 + _JITTER * random.random()))  # noqa: S311
                 step *= 2
@@ -239,12 +242,16 @@ class CertificateManager:
         }
 
     def _take(self, certificate: bytes, key: bytes) -> bool:
+        before = self._certificate
         try:
             self._store.update(certificate, key)
             self._certificate = pem.certificates(certificate)[0]
         except (OSError, pem.PEMError) as error:
             self._error(622, "Unable to store the new cert/key pair", error)
             return False
+        observed.certificate(self._signer, self._certificate.not_after)
+        if before is not None and self._signer == SERVING_SIGNER:
+            observed.serving_rotation_seconds.add(self._clock.now() - before.not_before)
         self.pair = certificate + key
         self.server_healthy = True
         self._on_new()

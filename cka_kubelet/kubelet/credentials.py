@@ -7,7 +7,7 @@ from cka_kubelet.kube.clienttls import TLSError, tls_context
 from cka_kubelet.kube.httpclient import HTTPClient
 from cka_kubelet.kube.kubeconfig import RESTConfig
 from cka_kubelet.kube.pflag import ParsedFlags
-from cka_kubelet.kubelet import bootstrap
+from cka_kubelet.kubelet import bootstrap, observed
 from cka_kubelet.kubelet.certrequest import CLIENT_SIGNER, CertificateManager, Template
 from cka_kubelet.kubelet.clientcert import CertificateStore, StoreError, initial_pair
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
@@ -18,7 +18,9 @@ def _client(rest: RESTConfig, pair: bytes | None = None) -> HTTPClient:
     """`pair`, certificate and key, is used instead of what `rest` names. Raises TLSError."""
     if pair is not None:
         rest = rest._replace(cert_file="", key_file="", cert_data=pair, key_data=pair)
-    return HTTPClient(rest.server, tls_context(rest), rest.token or None, server_name=rest.server_name)
+    client = HTTPClient(rest.server, tls_context(rest), rest.token or None, server_name=rest.server_name)
+    client.observe = observed.client_call
+    return client
 
 
 class Credentials:

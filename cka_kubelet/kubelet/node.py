@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from cka_kubelet.kube.apistatus import StatusError
 from cka_kubelet.kube.gofmt import quote
 from cka_kubelet.kube.httpclient import TransportError
 from cka_kubelet.kubelet import noderegister
+from cka_kubelet.kubelet.nodestartup import Startup
 from cka_kubelet.kubelet.nodestatus import changed, condition, status_patch
 
 Object = dict[str, Any]
@@ -63,6 +65,7 @@ class NodeKeeper:
         self._register = register
         self._lock = asyncio.Lock()
         self._last_report = float("-inf")
+        self._startup = Startup()
         self.registered = asyncio.Event()
 
     async def run(self) -> None:
@@ -88,6 +91,7 @@ class NodeKeeper:
             step = min(step * 2, _MAX_STEP)
             node = copy.deepcopy(self._initial)
             await self._set_status(node)
+            self._startup.attempted = self._startup.attempted or time.time()
             klog.info(f"{_FILE}:78", "Attempting to register node", node=self._name)
             if await self._try_register(node):
                 klog.info(f"{_FILE}:81", "Successfully registered node", node=self._name)
@@ -105,6 +109,7 @@ class NodeKeeper:
         except TransportError as error:
             klog.error(f"{_FILE}:113", "Unable to register node with API server", err=error, node=self._name)
             return False
+        self._startup.registered = time.time()
         return True
 
     async def _reconcile(self, node: Object) -> bool:
@@ -177,6 +182,9 @@ class NodeKeeper:
             text = json.dumps(patch, separators=(",", ":"))
             raise _UpdateError(f"failed to patch status {quote(text)} for node {quote(self._name)}: {error}") from error
         self._last_report = self._clock.monotonic()
+        ready = condition(node["status"], "Ready")
+        if ready is not None and ready["status"] == "True":
+            self._startup.ready()
 
     async def fast_until_ready(self) -> None:
         """Every 100 ms, for at most 2 min: report the node as soon as it becomes ready.

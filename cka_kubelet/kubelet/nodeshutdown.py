@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import format_duration
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.logind import Logind, LogindError
 
@@ -207,6 +208,8 @@ class ShutdownManager:
         """Upstream's state file, for its two metrics after the next boot."""
         stamps = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp)) for stamp in (started, ended)]
         state = {"startTime": stamps[0], "endTime": stamps[1] if ended else "0001-01-01T00:00:00Z"}
+        observed.shutdown_began.set(started)
+        observed.shutdown_ended.set(ended)
         try:
             self._state.write_text(json.dumps(state))
         except OSError as error:

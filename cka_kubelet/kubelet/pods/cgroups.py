@@ -5,11 +5,14 @@ libcontainer gives them, so that systemd does not undo the limits when it reload
 """
 
 import contextlib
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import errno_text
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import objects, resources
 from cka_kubelet.kubelet.pods.systemd import Property, Systemd, SystemdError
 
@@ -74,6 +77,15 @@ def limit_properties(limits: Limits, *, v2: bool) -> list[Property]:
     return found
 
 
+@contextlib.contextmanager
+def _timed(operation: str) -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        observed.cgroup_seconds.add(time.monotonic() - began, operation)
+
+
 class Cgroups:
     """Makes, limits and removes the tree. Does nothing but name parents when `enabled` is false (cgroupsPerQOS)."""
 
@@ -117,12 +129,14 @@ class Cgroups:
             self._burstable[objects.uid(pod)] = request
             self._weigh_burstable()
         if not self.exists(pod):
-            self._make(pod_path(pod), self._limits(pod))
+            with _timed("create"):
+                self._make(pod_path(pod), self._limits(pod))
 
     def limit_pod(self, pod: objects.Pod) -> None:
         """Hold the pod's cgroup to the pod's present limits."""
         if self._enabled:
-            self._limit(pod_path(pod), self._limits(pod))
+            with _timed("update"):
+                self._limit(pod_path(pod), self._limits(pod))
 
     def _limits(self, pod: objects.Pod) -> Limits:
         cpu, memory = resources.pod_limits(pod)
@@ -149,7 +163,8 @@ class Cgroups:
             return
         if self._burstable.pop(objects.uid(pod), None) is not None:
             self._weigh_burstable()
-        self._remove(pod_path(pod))
+        with _timed("destroy"):
+            self._remove(pod_path(pod))
 
     def _remove(self, elements: tuple[str, ...]) -> None:
         if self._systemd:

@@ -12,6 +12,7 @@ from pathlib import Path
 from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.pods import objects, resources
 from cka_kubelet.kubelet.pods import runtime_status as rs
@@ -99,11 +100,19 @@ class CPUManager:
         """The CPUs of everybody who has none of its own."""
         return set(self._topology).difference(*(c for given in self._entries.values() for c in given.values()))
 
+    def given(self) -> int:
+        """How many CPUs belong to one container alone."""
+        return len(self._topology) - len(self.shared())
+
     def admit(self, pod: objects.Pod) -> Rejection | None:
         """Allocate; why the pod must be rejected, if it must."""
+        if any(exclusive(pod, c) for c in [*objects.init_containers(pod), *objects.containers(pod)]):
+            observed.pinning_requests.add()
         try:
             self.allocate(pod)
         except CPUError as error:
+            observed.pinning_errors.add()
+            observed.topology_errors.add()
             return Rejection("UnexpectedAdmissionError", f"Allocate failed due to {error}, which is unexpected")
         return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.settings import Settings
 from cka_kubelet.kubelet.volumes.teardown import TearDown
@@ -81,7 +82,11 @@ class Collector:
 
     async def directories(self, alive: set[str]) -> None:
         """Remove /var/lib/kubelet/pods/UID of every pod that is not in `alive`, and log what cannot be removed."""
-        errors = [text for uid in self.orphaned_directories(alive) for text in await self._down.orphan(uid)]
+        found = self.orphaned_directories(alive)
+        told = [await self._down.orphan(uid) for uid in found]
+        observed.orphans_cleaned.set(len(found))
+        observed.orphans_failed.set(sum(1 for texts in told if texts))
+        errors = [text for texts in told for text in texts]
         if errors:
             text = "There were many similar errors. Turn up verbosity to see them."
             klog.error("kubelet_volumes.go:263", text, err=errors[0], numErrs=len(errors))

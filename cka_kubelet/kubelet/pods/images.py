@@ -5,6 +5,7 @@ import base64
 import binascii
 import json
 import time
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -14,11 +15,18 @@ from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import format_duration
 from cka_kubelet.kube.gofmt import quote as q
-from cka_kubelet.kubelet.pods import objects, reference
+from cka_kubelet.kubelet import observed
+from cka_kubelet.kubelet.pods import objects, podstart, reference
 from cka_kubelet.kubelet.pods.backoff import Backoff
 from cka_kubelet.kubelet.pods.events import NORMAL, WARNING, PodEvents
 
 INITIAL, LIMIT = 10.0, 300.0
+_MB, _GB = 1 << 20, 1 << 30
+_SIZES = (
+    (0, "0-10MB"), (10 * _MB, "10MB-100MB"), (100 * _MB, "100MB-500MB"), (500 * _MB, "500MB-1GB"), (_GB, "1GB-5GB"),
+    (5 * _GB, "5GB-10GB"), (10 * _GB, "10GB-20GB"), (20 * _GB, "20GB-30GB"), (30 * _GB, "30GB-40GB"),
+    (40 * _GB, "40GB-60GB"), (60 * _GB, "60GB-100GB"), (100 * _GB, "GT100GB"),
+)  # fmt: skip
 SecretData = Callable[[str, str], Awaitable[dict[str, Any]]]
 
 
@@ -75,9 +83,11 @@ class ImageManager:
         policy = container.get("imagePullPolicy") or default_policy(name)
         present = await self._inspect(pod, container, name, named)
         if present is not None and policy != "Always":
+            _count(policy, True, False)
             text = f"Container image {q(named)} already present on machine and can be accessed by the pod"
             self._events.container(pod, container, NORMAL, "Pulled", text)
             return present
+        _count(policy, present is not None, policy != "Never")
         if policy == "Never":
             text = f"Container image {q(named)} is not present with pull policy of Never"
             self._events.container(pod, container, WARNING, "ErrImageNeverPull", text)
@@ -128,6 +138,8 @@ class ImageManager:
             self._last_error[key] = str(error)
             raise StartError("ErrImagePull", str(error)) from None
         ended = time.monotonic()
+        podstart.pulled(objects.uid(pod), ended - asked)
+        observed.pull_seconds.add(ended - asked, size_label(image[1]))
         took, waited = _millis(ended - began), _millis(ended - asked)
         text = f"Successfully pulled image {q(named)} in {took} ({waited} including waiting)."
         self._events.container(pod, container, NORMAL, "Pulled", f"{text} Image size: {image[1]} bytes.")
@@ -150,6 +162,17 @@ class ImageManager:
             raise
         image = (await self._cri.image_status(spec)).image
         return Image(image.id, image.uid.value if image.HasField("uid") else None, image.username), image.size
+
+
+def size_label(size: int) -> str:
+    """The range of an image's size in bytes, as upstream's metric names it."""
+    if not size:
+        return "N/A"
+    return _SIZES[bisect_left([bound for bound, _ in _SIZES], size) - 1][1]
+
+
+def _count(policy: str, present: bool, required: bool) -> None:
+    observed.image_requests.add(policy.lower(), str(present).lower(), str(required).lower())
 
 
 def default_policy(name: str) -> str:

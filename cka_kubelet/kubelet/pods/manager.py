@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from cka_kubelet.kube import klog, quantity
 from cka_kubelet.kube.gofmt import join_errors
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.dependencies import Dependencies
-from cka_kubelet.kubelet.pods import admission, gc, objects, resize, verbose
+from cka_kubelet.kubelet.pods import admission, gc, objects, podstart, resize, verbose
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import status as api_status
 from cka_kubelet.kubelet.pods.cgroups import CgroupError, Cgroups
@@ -204,6 +205,7 @@ class PodManager:
                     worker.terminate()
         elif worker is not None and worker.removed:
             self._waiting_static[uid] = pod  # the same manifest came back while its pod was being stopped
+            observed.restarted_pods.add("true" if objects.is_static(pod) else "")
         elif worker is not None:
             worker.update(pod)
             if worker.finished:
@@ -224,6 +226,7 @@ class PodManager:
         if not over and not objects.deleted(pod):
             no = self._refusal(pod)
             if no is not None:
+                observed.admission_rejections.add(no.reason)
                 self.events.pod(pod, WARNING, no.reason, no.message)
                 if uid in self.pleg.cache:  # it ran before this kubelet was started: stop what is left of it
                     self.workers[uid] = worker = PodWorker(self, pod)
@@ -236,17 +239,26 @@ class PodManager:
             self._rejected[uid] = pod
             self.statuses.set(pod, pod["status"])
             return
+        observed.containers_per_pod.add(len(objects.containers(pod)))
         worker = PodWorker(self, pod)
         self.workers[uid] = worker
         if over or objects.deleted(pod):
             worker.terminate()
+
+    def _aligned(self, pod: objects.Pod) -> admission.Rejection | None:
+        """What upstream's topology manager says, which lets the CPU manager choose."""
+        began = time.monotonic()
+        no = self.cpus.admit(pod) if self.cpus else None
+        observed.topology_requests.add()
+        observed.topology_milliseconds.add((time.monotonic() - began) * 1000)
+        return no
 
     def _refusal(self, pod: objects.Pod) -> admission.Rejection | None:
         """Ask in the order of upstream's admit handlers; pods that are still being stopped have what they had."""
         active = [w.pod for w in self.workers.values() if not (w.finished or w.removed)]
         no = admission.under_pressure(pod, self._deps.pressure())
         no = no or admission.refused_sysctls(pod, self._deps.config.get("allowedUnsafeSysctls") or [])
-        no = no or (self.cpus.admit(pod) if self.cpus else None)
+        no = no or self._aligned(pod)
         no = no or admission.predicates(pod, active, self.node(), self._allocatable())
         no = no or (admission.SHUTDOWN if self._deps.shutting_down() else None)
         if no is None:
@@ -270,6 +282,7 @@ class PodManager:
 
     def stop_orphan(self, pod: objects.Pod) -> None:
         """Stop and forget a pod of which no source knows."""
+        observed.orphaned_pods.add()
         worker = PodWorker(self, pod)
         worker.removed = True
         self.workers[objects.uid(pod)] = worker
@@ -305,6 +318,7 @@ class PodManager:
         self.cgroups.remove_pod(worker.pod)
         self.runtime.forget(uid)
         self.images.forget(uid)
+        podstart.pulls.pop(uid, None)
         self._source.forget(uid)
         self.statuses.forget(uid)
         self.workers.pop(uid, None)
@@ -386,6 +400,10 @@ class PodManager:
         }
 
     # For the server.
+
+    def plugin_sockets(self) -> list[tuple[str, str]]:
+        """Sockets of plugins, and whether each is one that is there (desired) or that is registered (actual)."""
+        return self._registry.known()
 
     def pods(self) -> list[objects.Pod]:
         """All pods of this node with their newest status."""

@@ -1,6 +1,7 @@
 """Making and finding a pod's sandbox."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import path_error
 from cka_kubelet.kube.gofmt import quote as q
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import configs, dns, objects
 from cka_kubelet.kubelet.pods.events import WARNING, PodEvents
 from cka_kubelet.kubelet.pods.settings import Settings
@@ -110,11 +112,17 @@ class Sandboxes:
             klog.info(
                 "kuberuntime_sandbox.go:64", "Running pod with runtime handler", v=2, pod=ref, runtimeHandler=handler
             )
+        began, failed = time.monotonic(), True
         try:
-            return await self._cri.run_pod_sandbox(config, handler), config
+            made = await self._cri.run_pod_sandbox(config, handler), config
+            failed = False
         except RpcError as error:
             klog.error("kuberuntime_sandbox.go:70", "Failed to create sandbox for pod", err=error, pod=ref)
             raise self._failed(pod, f"Failed to create sandbox for pod {q(who)}: {error}", str(error)) from None
+        finally:
+            own_users = pod["spec"].get("hostUsers") is False
+            observed.sandbox_run(handler, own_users, time.monotonic() - began, failed)
+        return made
 
     def _failed(self, pod: objects.Pod, message: str, cause: str) -> SyncError:
         klog.error("kuberuntime_manager.go:1558", "CreatePodSandbox for pod failed", err=cause, pod=objects.key(pod))

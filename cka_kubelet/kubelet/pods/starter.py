@@ -13,6 +13,7 @@ from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import path_error
 from cka_kubelet.kube.gofmt import quote as q
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import configs, hosts, objects
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.env import EnvError, References, expand, make_env
@@ -83,6 +84,7 @@ class Starter:
         )
         try:
             image = await self._images.ensure(pod, container, sandbox, surroundings_secret)
+            observed.image_volumes.add(amount=len(list(subpaths.images(pod, container))))
             volume_images = {
                 name: (await self._images.ensure(pod, wanted, sandbox, surroundings_secret)).ref
                 for name, wanted in subpaths.images(pod, container)
@@ -99,8 +101,10 @@ class Starter:
         try:
             container_id = await self._cri.create_container(sandbox_id, config, sandbox)
         except RpcError as error:
+            observed.image_volumes_failed.add(amount=len(volume_images))
             self._fail(pod, container, error.desc)
             raise StartError("CreateContainerError", error.desc) from None
+        observed.image_volumes_mounted.add(amount=len(volume_images))
         self._events.container(pod, container, NORMAL, "Created", "Container created")
         try:
             await self._cri.start_container(container_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from cka_kubelet.kube.apiclient import APIClient
 from cka_kubelet.kube.apistatus import StatusError
 from cka_kubelet.kube.gofmt import quote as q
 from cka_kubelet.kube.httpclient import TransportError
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import objects, resize
 
 RETRY = 10.0
@@ -37,6 +39,7 @@ class StatusManager:
         self._pods: dict[str, objects.Pod] = {}
         self._sent: dict[str, tuple[str, Status]] = {}
         self._dirty: dict[str, None] = {}
+        self._changed: dict[str, float] = {}
         self._wake = asyncio.Event()
 
     def get(self, uid: str) -> Status | None:
@@ -49,6 +52,7 @@ class StatusManager:
         self._pods[uid] = pod
         if self._statuses.get(uid) != status:
             self._statuses[uid] = status
+            self._changed.setdefault(uid, time.monotonic())
             self.nudge(uid)
         elif objects.deleted(pod) or uid not in self._sent:
             self.nudge(uid)
@@ -65,6 +69,7 @@ class StatusManager:
         self._pods.pop(uid, None)
         self._sent.pop(uid, None)
         self._dirty.pop(uid, None)
+        self._changed.pop(uid, None)
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -124,6 +129,8 @@ class StatusManager:
                     patch=json.dumps(body, separators=(",", ":")),
                 )  # fmt: skip
         self._sent[uid] = (api_uid, status)
+        if (since := self._changed.pop(uid, None)) is not None:
+            observed.status_sync_seconds.add(time.monotonic() - since)
         return True
 
     async def _delete(self, path: str, pod: objects.Pod, uid: str) -> None:

@@ -11,7 +11,7 @@ from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import join_errors
 from cka_kubelet.kubelet import observed
-from cka_kubelet.kubelet.pods import mirror, objects, resize, verbose
+from cka_kubelet.kubelet.pods import mirror, objects, podstart, resize, verbose
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods import status as api_status
 from cka_kubelet.kubelet.pods.cgroups import CgroupError
@@ -54,12 +54,16 @@ class PodWorker:
         self._granted = self.pod is pod  # else once all pods that came with it are known, which claim resources too
         self._fresh = True
         self._born = time.monotonic()
+        self._resize_began = 0.0
+        self._start = podstart.Start(pod) if not objects.is_static(pod) else None
         self.task = asyncio.create_task(self._run(), name=f"pod-{objects.key(pod)}")
 
     def update(self, pod: objects.Pod) -> None:
         """A newer version of the pod arrived. Our own status coming back needs no sync, a readiness gate's does."""
         changed = objects.desired(pod) != objects.desired(self._spec) or objects.gates(pod) != objects.gates(self._spec)
         self._spec = pod
+        if self._start is not None and self._start.shown(pod, self._m.now()):
+            self._start = None
         self._grant()
         if objects.deleted(pod):
             self.terminate()
@@ -72,6 +76,8 @@ class PodWorker:
         self.pod, self.resize_pending = self._m.grant(self._spec)
         if self.resize_pending and self.resize_pending != before:
             reason, text = self.resize_pending
+            if reason == "Infeasible":
+                observed.infeasible_resizes.add("insufficient_node_allocatable")
             klog.info("allocation_manager.go:590", text, v=3, pod=objects.key(self.pod), reason=reason)
 
     def wake(self) -> None:
@@ -96,7 +102,13 @@ class PodWorker:
                 self._sync.cancel()
         self.wake()
 
+    @property
+    def resizing(self) -> bool:
+        """Whether its containers are being brought to other resources."""
+        return self._resizing
+
     async def _run(self) -> None:
+        observed.worker_start_seconds.add(time.monotonic() - self._born)
         while not self.finished:
             self._wake.clear()
             if self.terminating:
@@ -180,11 +192,12 @@ class PodWorker:
         if not resize.unfinished(pod, runtime):
             if self._resizing:
                 self._resizing, self._resize_error = False, ""
+                observed.resize_milliseconds.add((time.monotonic() - self._resize_began) * 1000, "true")
                 m.events.pod(pod, NORMAL, "ResizeCompleted", resize.message(pod, "Pod resize completed"))
                 m.statuses.set(pod, self._generate(runtime))
             return runtime
         if not self._resizing:
-            self._resizing = True
+            self._resizing, self._resize_began = True, time.monotonic()
             m.events.pod(pod, NORMAL, "ResizeStarted", resize.message(pod, "Pod resize started"))
         await asyncio.to_thread(m.cgroups.limit_pod, pod)  # before, for what grows
         try:

@@ -58,7 +58,7 @@ class KubeletServer:
         logs = str(deps.config.at("podLogsDir") or "/var/log/pods")
         own = str(deps.config.at("kubeletCgroups") or "")
         self._summary = Summary(deps.cri, deps.node_name, deps.root_dir, pods, logs, deps.cgroup_version, own)
-        self._metrics = Metrics(pods, self._summary, deps.node_name, deps.cgroup_version)
+        self._metrics = Metrics(deps, pods, self._summary)
         self._servers: list[Server] = []
         self._debug = deps.config.at("enableDebuggingHandlers") is not False
         # What each answers to: () is any method, as of a plain handler of the Go mux.
@@ -127,11 +127,13 @@ class KubeletServer:
             return text(404, NOT_FOUND)
         word = request.path.split("/")[1]
         began = time.monotonic()
+        labels = routes.metric_labels(request.method, request.path)
+        observed.http_requests.add(*labels)
+        observed.http_inflight.add(*labels)
         try:
             return await self._answer(request, word)
         finally:
-            labels = routes.metric_labels(request.method, request.path)
-            observed.http_requests.add(*labels)
+            observed.http_inflight.add(*labels, amount=-1)
             observed.http_seconds.add(time.monotonic() - began, *labels)
 
     async def _answer(self, request: Request, word: str) -> Answer:
@@ -180,6 +182,8 @@ class KubeletServer:
     async def _healthz(self, request: Request, rest: list[str]) -> Answer:
         if rest and (rest[0] not in CHECKS or len(rest) > 1):
             return text(404, NOT_FOUND)
+        for name in rest or CHECKS:
+            self._metrics.checked(name)
         if rest or "verbose" not in request.query:
             return text(200, "ok")
         return text(200, "".join(f"[+]{c} ok\n" for c in CHECKS) + "healthz check passed\n")
@@ -202,16 +206,14 @@ class KubeletServer:
         return _json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
 
     async def _metric(self, _request: Request, rest: list[str]) -> Answer:
-        page = "/".join(rest)
-        if page == "resource":
-            body = await self._metrics.resource()
-        elif page == "cadvisor":
-            body = await self._metrics.cadvisor()
-        elif page in ("", "probes", "slis"):
-            body = {"": self._metrics.kubelet, "probes": self._metrics.probes, "slis": self._metrics.slis}[page]()
-        else:
+        pages = {
+            "": self._metrics.kubelet, "cadvisor": self._metrics.cadvisor, "resource": self._metrics.resource,
+            "probes": self._metrics.probes, "slis": self._metrics.slis,
+        }  # fmt: skip
+        found = pages.get("/".join(rest))
+        if found is None:
             return text(404, NOT_FOUND)
-        return Response(200, [PROMETHEUS], body.encode())
+        return Response(200, [PROMETHEUS], (await found()).encode())
 
     async def _stats(self, _request: Request, rest: list[str]) -> Answer:
         if rest != ["summary"]:

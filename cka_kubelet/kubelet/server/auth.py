@@ -8,9 +8,16 @@ from cka_kubelet.kube import klog
 from cka_kubelet.kube.apiclient import APIClient
 from cka_kubelet.kube.apistatus import StatusError
 from cka_kubelet.kube.httpclient import TransportError
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.configuration import KubeletConfiguration
 
 CACHE_LIMIT = 1024
+
+
+_REVIEWS = {
+    "TokenReview": (observed.token_reviews, observed.token_review_seconds),
+    "SubjectAccessReview": (observed.access_reviews, observed.access_review_seconds),
+}
 
 
 class User(NamedTuple):
@@ -58,13 +65,22 @@ class Auth:
         return None
 
     async def _review_token(self, token: str) -> User | None:
-        kept = self._tokens.get(token)
-        if kept and self._monotonic() < kept[0]:
-            return kept[1]
+        kept, began = self._tokens.get(token), self._monotonic()
+        hit = kept is not None and began < kept[0]
+        try:
+            return kept[1] if kept is not None and hit else await self._fetch_token(token)
+        finally:
+            status = "hit" if hit else "miss"
+            observed.token_requests.add(status)
+            observed.token_request_seconds.add(self._monotonic() - began, status)
+
+    async def _fetch_token(self, token: str) -> User | None:
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
         try:
             answer = await self._review("/apis/authentication.k8s.io/v1/tokenreviews", review)
+            observed.token_fetches.add("ok")
         except (StatusError, TransportError) as error:
+            observed.token_fetches.add("error")
             klog.error("server.go:334", "Unable to authenticate the request due to an error", err=error)
             return None
         status = answer.get("status") or {}
@@ -82,7 +98,18 @@ class Auth:
     async def _review(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         if self._api is None:
             raise AuthorizationError("no API server")
-        return await self._api.create(path, body)
+        counted = _REVIEWS[str(body["kind"])]
+        began, code = self._monotonic(), "<error>"
+        try:
+            answer = await self._api.create(path, body)
+            code = "201"
+        except StatusError as error:
+            code = str(error.code)
+            raise
+        finally:
+            counted[0].add(code)
+            counted[1].add(self._monotonic() - began, code)
+        return answer
 
     async def allowed(self, user: User, verb: str, subresources: tuple[str, ...]) -> bool:
         """Whether one of the node's subresources may be used. Raises AuthorizationError."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.manager import PodManager
 from cka_kubelet.kubelet.pods.status import timestamp
@@ -143,7 +144,9 @@ class PodSummary:
             elif kind in ("persistentVolumeClaim", "ephemeral") and volume["name"] in mounted:
                 claim = (volume[kind] or {}).get("claimName") or f"{pod['metadata']['name']}-{volume['name']}"
                 reference = {"name": claim, "namespace": pod["metadata"]["namespace"]}
+                began = time.monotonic()
                 stats = filesystem(mounted[volume["name"]].path, now)
+                observed.volume_stats_seconds.add(time.monotonic() - began, "statfs")
                 if stats and Path(mounted[volume["name"]].path).is_dir():
                     found.append({**stats, "name": volume["name"], "pvcRef": reference})
         return found, (size, inodes)

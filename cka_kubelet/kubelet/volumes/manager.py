@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import format_duration
 from cka_kubelet.kube.gofmt import quote as q
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.pods.events import WARNING, PodEvents
 from cka_kubelet.kubelet.volumes import specs
@@ -56,6 +57,7 @@ class VolumeManager:
         self._ready: dict[str, dict[str, Mounted]] = {}
         self._delays: dict[tuple[str, str], tuple[float, float]] = {}
         self._attachable: dict[str, dict[str, str]] = {}
+        self._waiting: dict[tuple[str, str], str] = {}
 
     def mounted(self, uid: str) -> dict[str, Mounted]:
         """What is set up for a pod, by the volume's name in the pod."""
@@ -64,6 +66,24 @@ class VolumeManager:
     def in_use(self) -> list[str]:
         """node.status.volumesInUse: attachable volumes that a pod of this node has or wants, by unique name."""
         return sorted({unique for volumes in self._attachable.values() for unique in volumes.values()})
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Volumes by plugin, `desired_state_of_world` and `actual_state_of_world` (volumemanager/metrics)."""
+        found: dict[tuple[str, str], int] = {}
+        for mounted in self._ready.values():
+            for volume in mounted.values():
+                for state in ("actual_state_of_world", "desired_state_of_world"):
+                    found[volume.spec.plugin, state] = found.get((volume.spec.plugin, state), 0) + 1
+        for plugin in self._waiting.values():
+            key = (plugin, "desired_state_of_world")
+            found[key] = found.get(key, 0) + 1
+        return found
+
+    def claimed(self, pod: objects.Pod) -> list[tuple[str, str]]:
+        """(claim, path) of the pod's mounted volumes behind a PersistentVolumeClaim."""
+        volumes = {str(v["name"]): specs.claim_name(pod, v) for v in pod["spec"].get("volumes") or ()}
+        mounted = self.mounted(objects.uid(pod)).items()
+        return [(volumes[name], found.path) for name, found in mounted if volumes.get(name)]
 
     def _unattached(self, pod: objects.Pod) -> list[str]:
         known = self._attachable.get(objects.uid(pod), {})
@@ -102,13 +122,19 @@ class VolumeManager:
         if delayed and time.monotonic() < delayed[0]:
             return
         spec = await self._resolve(pod, volume)
+        began, status = time.monotonic(), "fail-unknown"
         try:
             path = await self._set_up(pod, spec)
+            status = "success"
         except SetUpError as error:
+            self._waiting[key] = spec.plugin
             delay = min(delayed[1] * 2, _MOST) if delayed else _FIRST
             self._delays[key] = (time.monotonic() + delay, delay)
             self._complain(pod, spec, error, delay)
             return
+        finally:
+            observed.storage_seconds.add(time.monotonic() - began, "false", "volume_mount", status, spec.plugin)
+        self._waiting.pop(key, None)
         self._delays.pop(key, None)
         self._ready.setdefault(uid, {})[key[1]] = Mounted(spec, path)
 
@@ -153,10 +179,15 @@ class VolumeManager:
 
     async def unmount(self, uid: str) -> None:
         """Take the pod's volumes down; files of an emptyDir go with it."""
-        self._ready.pop(uid, None)
+        gone = self._ready.pop(uid, {})
         for key in [k for k in self._delays if k[0] == uid]:
             del self._delays[key]
+            self._waiting.pop(key, None)
+        began = time.monotonic()
         await self._down.volumes(uid)
+        for volume in gone.values():
+            plugin = volume.spec.plugin
+            observed.storage_seconds.add(time.monotonic() - began, "false", "volume_unmount", "success", plugin)
         self._attachable.pop(uid, None)
 
 

@@ -30,6 +30,7 @@ class PluginRegistry:
         self._registered = registered
         self._source = source
         self._csi: CSI | None = None
+        self._seen: set[Path] = set()
 
     def csi(self) -> "CSI":
         """What handles CSI drivers' volumes."""
@@ -41,6 +42,12 @@ class PluginRegistry:
             self._csi = CSI(drivers, self._root, self._node_name, self._api, self._source)
         return self._csi
 
+    def known(self) -> list[tuple[str, str]]:
+        """Each socket's path with `desired_state_of_world`, and `actual_state_of_world` once it is registered."""
+        registered = self._csi.drivers.registered() if self._csi is not None else ()
+        states = (("desired_state_of_world", map(str, self._seen)), ("actual_state_of_world", registered))
+        return [(path, state) for state, paths in states for path in paths]
+
     async def run(self) -> None:
         """Make the CSINode once the Node is registered; then register plugins as their sockets come and go.
 
@@ -51,14 +58,13 @@ class PluginRegistry:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         if self._api is not None:
             await self._registered.wait()
-        seen: set[Path] = set()
         delay, due, made = _FIRST, 0.0, self._api is None
         clock = asyncio.get_running_loop().time
         while True:
             made = made or await self._make_csi_node()
             now = set(sockets(registry))
-            if now != seen or (due and clock() >= due):
-                seen = now
+            if now != self._seen or (due and clock() >= due):
+                self._seen = now
                 good = await self.csi().drivers.look()
                 delay = _FIRST if good else min(delay * 2, _MOST)
                 due = 0.0 if good else clock() + delay

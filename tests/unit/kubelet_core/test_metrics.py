@@ -1,24 +1,45 @@
+import math
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from cka_kubelet.kube.exposition import family
 from cka_kubelet.kubelet import observed
+from cka_kubelet.kubelet.pods import podstart
 from cka_kubelet.kubelet.pods import runtime_status as rs
+from cka_kubelet.kubelet.pods.images import size_label
 from cka_kubelet.kubelet.server import cadvisor, routes
 from cka_kubelet.kubelet.server.cgroupstats import CgroupReader
+from cka_kubelet.kubelet.server.helptexts import TEXTS
+
+
+def _shown(found: observed.Counter | observed.Histogram) -> list[str]:
+    return family(found.name, found.kind, "Help.", found.samples()).splitlines()
 
 
 def test_a_counter_shows_its_labels() -> None:
-    counter = observed.Counter("c_total", "Help.", ("kind",))
-    assert counter.render() == ""
+    counter = observed.Counter("c_total", ("kind",))
+    assert _shown(counter) == []
     counter.add("a")
-    counter.add("a")
-    assert counter.render() == '# HELP c_total Help.\n# TYPE c_total counter\nc_total{kind="a"} 2\n'
+    counter.add("a", amount=2)
+    assert _shown(counter) == ["# HELP c_total Help.", "# TYPE c_total counter", 'c_total{kind="a"} 3']
+    assert _shown(observed.Counter("zero_total"))[-1] == "zero_total 0"
+
+
+def test_a_gauge_holds_the_last_value() -> None:
+    gauge = observed.Gauge("g", ("kind",))
+    gauge.set(math.inf, "a")
+    gauge.add("b")
+    gauge.add("b", amount=-1)
+    assert _shown(gauge)[1:] == ["# TYPE g gauge", 'g{kind="a"} +Inf', 'g{kind="b"} 0']
 
 
 def test_a_histograms_buckets_are_cumulative() -> None:
-    histogram = observed.Histogram("h", "Help.", (), (0.5, 1))
+    histogram = observed.Histogram("h", (), (0.5, 1))
     for value in (0.5, 0.7, 3):
         histogram.add(value)
-    assert histogram.render().splitlines()[2:] == [
+    assert _shown(histogram)[2:] == [
         'h_bucket{le="0.5"} 1', 'h_bucket{le="1"} 2', 'h_bucket{le="+Inf"} 3', "h_sum 4.2", "h_count 3",
     ]  # fmt: skip
 
@@ -26,9 +47,48 @@ def test_a_histograms_buckets_are_cumulative() -> None:
 def test_runtime_calls_are_counted_under_upstreams_names() -> None:
     observed.runtime_call("RunPodSandbox", 0.1, True)
     observed.runtime_call("ListContainers", 0.1, False)
-    page = observed.render()
-    assert 'kubelet_runtime_operations_total{operation_type="list_containers"}' in page
-    assert 'kubelet_runtime_operations_errors_total{operation_type="run_podsandbox"}' in page
+    assert any('{operation_type="list_containers"}' in line for line in _shown(observed.runtime_operations))
+    assert any('{operation_type="run_podsandbox"}' in line for line in _shown(observed.runtime_errors))
+
+
+def test_every_family_has_its_text() -> None:
+    assert [each.name for each in observed.every() if each.name not in TEXTS] == []
+    assert TEXTS["kubelet_running_pods"] == "[ALPHA] Number of pods that have a running pod sandbox"
+    assert TEXTS["authentication_token_cache_request_total"] == "[ALPHA] "
+
+
+def test_certificates_are_shown_only_where_they_are_managed() -> None:
+    names = {each.name for each in observed.every()}
+    assert "kubelet_server_expiration_renew_errors" not in names
+    observed.certificate("kubernetes.io/kubelet-serving", 5.0)
+    try:
+        names = {each.name for each in observed.every()}
+    finally:
+        del observed.expiries["kubernetes.io/kubelet-serving"]
+    assert {"kubelet_server_expiration_renew_errors", "kubelet_certificate_manager_server_rotation_seconds"} <= names
+
+
+def test_an_images_size_falls_into_a_range() -> None:
+    assert [size_label(n) for n in (0, 1, 10 << 20, (10 << 20) + 1, 200 << 30)] == [
+        "N/A", "0-10MB", "0-10MB", "10MB-100MB", "GT100GB",
+    ]  # fmt: skip
+
+
+def test_a_pods_start_is_measured_once_without_pulls_and_init_containers() -> None:
+    pod: dict[str, Any] = {
+        "metadata": {"uid": "start-1", "creationTimestamp": "1970-01-01T00:01:00Z"}, "spec": {}, "status": {},
+    }  # fmt: skip
+    start = podstart.Start(pod)
+    podstart.pulled("start-1", 2.5)
+    assert not start.shown(pod, 65.0)
+    before = list(observed.pod_start_sli_seconds.samples())[-2].value
+    init = {"terminated": {"startedAt": "1970-01-01T00:01:01Z", "finishedAt": "1970-01-01T00:01:03Z"}}
+    pod["status"] = {"containerStatuses": [{"state": {"running": {}}}], "initContainerStatuses": [{"state": init}]}
+    assert start.shown(pod, 70.0)
+    assert list(observed.pod_start_sli_seconds.samples())[-2].value - before == pytest.approx(5.5)
+    assert start.shown(pod, 99.0)
+    assert list(observed.pod_start_sli_seconds.samples())[-2].value - before == pytest.approx(5.5)
+    assert podstart.Start(pod).shown(pod, 99.0)  # ran before this kubelet saw it
 
 
 def test_the_path_of_a_request_names_no_pod() -> None:

@@ -1,9 +1,11 @@
 """Calls to one CSI driver's or plugin's socket."""
 
 import asyncio
+import time
 
 from cka_kubelet.cri.channel import Channel
 from cka_kubelet.cri.errors import RpcError
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.volumes.csi import wire
 from cka_kubelet.kubelet.volumes.csi.wire import Message
 
@@ -22,19 +24,26 @@ _METHODS = {
 }
 
 
-async def call(socket: str, method: str, message: Message | None = None) -> Message:
+async def call(socket: str, method: str, message: Message | None = None, driver: str = "") -> Message:
     """One call on a connection of its own: drivers are asked rarely. Raises RpcError."""
     path, request, response = _METHODS[method]
     channel = Channel(socket)
+    began, code = time.monotonic(), "OK"
     try:
         async with asyncio.timeout(TIMEOUT):
             _, stream = await channel.start(path, wire.encode(request, message or {}), TIMEOUT)
             answer = await stream.message()
             await stream.message()
     except TimeoutError:
-        raise RpcError("DeadlineExceeded", "context deadline exceeded") from None
+        code = "DeadlineExceeded"
+        raise RpcError(code, "context deadline exceeded") from None
+    except RpcError as error:
+        code = error.code
+        raise
     finally:
         await channel.close()
+        if driver:
+            observed.csi_seconds.add(time.monotonic() - began, driver, code, path, "false")
     try:
         return wire.decode(response, answer or b"")
     except wire.WireError as error:

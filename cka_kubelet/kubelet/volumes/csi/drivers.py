@@ -29,6 +29,10 @@ class Drivers:
         self._sockets: dict[str, str] = {}
         self.endpoints: dict[str, str] = {}
 
+    def registered(self) -> list[str]:
+        """The sockets of the drivers that are registered."""
+        return list(self._sockets)
+
     async def look(self) -> bool:
         """Register new sockets, drop those that are gone. False when one failed and must be tried again."""
         found = {str(file) for file in registration.sockets(self._registry)}

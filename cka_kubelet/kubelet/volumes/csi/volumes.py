@@ -78,11 +78,12 @@ class CSI:
         data = json.loads((folder / _DATA).read_text())
         name, handle, target = data["driverName"], data["volumeHandle"], folder / "mount"
         socket = self._socket(name)
-        await client.call(socket, "NodeUnpublishVolume", {"volume_id": handle, "target_path": str(target)})
+        await client.call(socket, "NodeUnpublishVolume", {"volume_id": handle, "target_path": str(target)}, name)
         _remove(target, folder)
         staging = self._staging(name, handle)
         if staging.exists() and not self._used(name, handle):
-            await client.call(socket, "NodeUnstageVolume", {"volume_id": handle, "staging_target_path": str(staging)})
+            request = {"volume_id": handle, "staging_target_path": str(staging)}
+            await client.call(socket, "NodeUnstageVolume", request, name)
             _remove(staging, staging.parent)
 
     async def _driver(self, name: str) -> Object:
@@ -146,7 +147,7 @@ class CSI:
             "volume_context": spec.source.get("volumeAttributes") or {},
         }
         try:
-            await client.call(socket, "NodeStageVolume", request)
+            await client.call(socket, "NodeStageVolume", request, name)
         except RpcError as error:
             raise SetUpError(str(error), _MOUNT_DEVICE) from None
         text = f"MountVolume.MountDevice succeeded for volume {json.dumps(spec.name)} device mount path"
@@ -189,7 +190,7 @@ class CSI:
             "volume_context": context,
         }
         try:
-            await client.call(socket, "NodePublishVolume", request)
+            await client.call(socket, "NodePublishVolume", request, str(spec.source.get("driver")))
         except RpcError as error:
             raise SetUpError(str(error)) from None
 
