@@ -24,9 +24,9 @@ _ENTRY = {
     "kube-scheduler": "kube_scheduler",
 }
 """Program → its module below cka_kubelet.controlplane."""
-_LIBRARIES = ("python3-h11", "python3-h2", "python3-hpack", "python3-hyperframe", "python3-protobuf", "python3-yaml")
+_LIBRARIES = ("python3-h11", "python3-h2", "python3-hpack", "python3-hyperframe", "python3-yaml")
 _UNUSED = re.compile(
-    r"(?:test|tests|idlelib|tkinter|turtledemo|ensurepip|lib2to3|pydoc_data|distutils|unittest|venv|curses|config-.*"
+    r"(?:test|tests|idlelib|tkinter|turtledemo|ensurepip|lib2to3|pydoc_data|distutils|unittest|venv|curses|dbm|config-.*"
     r"|__pycache__|dist-packages|site-packages)(?:/|\Z)"
 )
 _NODE_HALF = ("__init__.py", "clock.py", "kube", "cri", "controlplane")

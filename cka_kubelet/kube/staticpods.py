@@ -82,7 +82,7 @@ def _etcd(cluster: Cluster) -> dict[str, Any]:
     }
     container = {
         **_container("etcd", flags, {"cpu": "100m", "memory": "100Mi"}),
-        **_probes("127.0.0.1", 2381, "HTTP", startup="/readyz"),
+        **_probes("127.0.0.1", 2381, "HTTP", "/livez", "/readyz", "/readyz"),
         "volumeMounts": [
             {"mountPath": ETCD_DATA, "name": "etcd-data"},
             {"mountPath": f"{_PKI}/etcd", "name": "etcd-certs"},
@@ -125,7 +125,7 @@ def _api_server(cluster: Cluster) -> dict[str, Any]:
     directories = {**_CA_DIRECTORIES, "k8s-certs": _PKI}
     container = {
         **_container("kube-apiserver", flags, {"cpu": "250m"}),
-        **_probes(cluster.address, cluster.port, "HTTPS"),
+        **_probes(cluster.address, cluster.port, "HTTPS", "/livez", "/livez", "/readyz"),
         "volumeMounts": _mounts(directories),
     }
     volumes = [_directory(name, directories[name]) for name in sorted(directories)]
@@ -159,7 +159,7 @@ def _controller_manager(cluster: Cluster) -> dict[str, Any]:
     mounts = _mounts({**directories, "kubeconfig": kubeconfig}, writable=("flexvolume-dir",))
     container = {
         **_container("kube-controller-manager", flags, {"cpu": "200m"}),
-        **_probes("127.0.0.1", 10257, "HTTPS"),
+        **_probes("127.0.0.1", 10257, "HTTPS", "/healthz", "/healthz"),
         "volumeMounts": mounts,
     }
     volumes = [*(_directory(name, path) for name, path in directories.items()), _kubeconfig(kubeconfig)]
@@ -177,7 +177,7 @@ def _scheduler(cluster: Cluster) -> dict[str, Any]:
     }
     container = {
         **_container("kube-scheduler", flags, {"cpu": "100m"}),
-        **_probes("127.0.0.1", 10259, "HTTPS"),
+        **_probes("127.0.0.1", 10259, "HTTPS", "/livez", "/livez", "/readyz"),
         "volumeMounts": _mounts({"kubeconfig": kubeconfig}),
     }
     return _pod(container, [_kubeconfig(kubeconfig)])
@@ -215,8 +215,8 @@ def _container(name: Component, flags: Mapping[str, str], requests: Mapping[str,
     }
 
 
-def _probes(host: str, port: int, scheme: str, startup: str = "/livez") -> dict[str, Any]:
-    """The three probes of a component, by the name of its port."""
+def _probes(host: str, port: int, scheme: str, live: str, startup: str, ready: str = "") -> dict[str, Any]:
+    """A component's probes by the name of its port, at these paths; the controller manager has none of readiness."""
 
     def probe(path: str, failures: int, period: int, delay: int) -> dict[str, Any]:
         get = {"host": host, "path": path, "port": "probe-port", "scheme": scheme}
@@ -225,9 +225,9 @@ def _probes(host: str, port: int, scheme: str, startup: str = "/livez") -> dict[
 
     return {
         "ports": [{"containerPort": port, "name": "probe-port", "protocol": "TCP"}],
-        "livenessProbe": probe("/livez", 8, 10, 10),
-        "readinessProbe": probe("/readyz", 3, 1, 0),
+        "livenessProbe": probe(live, 8, 10, 10),
         "startupProbe": probe(startup, 24, 10, 10),
+        **({"readinessProbe": probe(ready, 3, 1, 0)} if ready else {}),
     }
 
 

@@ -24,10 +24,10 @@ from cka_kubelet.providers.doctor import MORE_INOTIFY
 from cka_kubelet.providers.engine import LABEL, Engine, find_engine, with_working_runtime
 from cka_kubelet.providers.identity import ClusterRecord, NodeRecord
 from cka_kubelet.providers.install import ensure_engine
-from cka_kubelet.providers.readiness import SSH_SECONDS, wait_for_ssh, wait_until_ready
+from cka_kubelet.providers.readiness import SSH_SECONDS, hurry, wait_for_ssh, wait_until_ready
 from cka_kubelet.provision.inputs import inputs_hash
 from cka_kubelet.provision.provisioner import label_control_plane, provision_cluster
-from cka_kubelet.provision.spec import CONTROL_PLANES, SERVICE_IP, ClusterSpec, ControlPlane, node_specs
+from cka_kubelet.provision.spec import API_PORT, CONTROL_PLANES, SERVICE_IP, ClusterSpec, ControlPlane, node_specs
 from cka_kubelet.remote.ssh import SSHShell, SSHTarget
 
 NODES = ("controlplane", "node01")
@@ -166,6 +166,9 @@ class ContainerProvider:
         )
         for name in NODES:
             wait_for_ssh(cluster.shell(name), self._clock)
+        if record.control_plane == "static-pods":
+            progress("nodes", "waiting for the control plane")
+            hurry({name: cluster.shell(name) for name in NODES}, f"https://{addresses[NODES[0]]}:{API_PORT}")
         progress("nodes", "waiting until both are Ready")
         wait_until_ready(cluster.shell(NODES[0]), NODES, since, self._clock)
         return cluster

@@ -103,6 +103,13 @@ def test_the_command_is_the_component_with_sorted_flags(component: Component) ->
     assert flags == sorted(flags)
 
 
+def test_the_controller_manager_knows_health_alone() -> None:
+    [container] = yaml.safe_load(staticpods.manifest("kube-controller-manager", CLUSTER))["spec"]["containers"]
+    assert "readinessProbe" not in container
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert container["startupProbe"]["httpGet"]["path"] == "/healthz"
+
+
 def test_addresses_are_the_clusters() -> None:
     etcd = staticpods.manifest("etcd", CLUSTER)
     assert "kubeadm.kubernetes.io/etcd.advertise-client-urls: https://172.30.1.2:2379" in etcd
