@@ -6,6 +6,7 @@ from fault_injectors.client_certificate_expired import ClientCertificateExpired
 from fault_injectors.cni_config_malformed import CNIConfigMalformed
 from fault_injectors.cni_config_missing import CNIConfigMissing
 from fault_injectors.containerd_stopped import ContainerdStopped
+from fault_injectors.control_plane_pods import StaticPodFlag, StaticPodImage, StaticPodMoved, StaticPodProgram
 from fault_injectors.deployments import (
     CommandMisspelt,
     ConfigKeyMissing,
@@ -89,4 +90,8 @@ FAULTS: tuple[Fault, ...] = (
     HandlerUnknown(),
     VolumeTypeWrong(),
     StaticPod(),
+    StaticPodFlag(),
+    StaticPodImage(),
+    StaticPodProgram(),
+    StaticPodMoved(),
 )

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from cka_kubelet.kube import staticpods
 from cka_kubelet.remote import nodestate
 from cka_kubelet.remote.fake import FakeShell
 
@@ -73,7 +74,9 @@ def make_node(root: Path, name: str) -> FakeShell:
     shell.put("/etc/crictl.yaml", b"runtime-endpoint: unix:///run/containerd/containerd.sock\ntimeout: 10\n")
     containerd = b'version = 2\nsandbox_image = "registry.k8s.io/pause:3.10.1"\n  SystemdCgroup = true\n'
     shell.put("/etc/containerd/config.toml", containerd)
-    (root / "etc/kubernetes/manifests").mkdir()
+    for component in staticpods.COMPONENTS:
+        text = staticpods.manifest(component, staticpods.Cluster(name, "10.99.1.2"))
+        shell.put(staticpods.path_of(component), text.encode(), 0o600)
     (root / "var/backups").mkdir()
     return shell
 
