@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from cka_kubelet.controlplane.client import Client
+from cka_kubelet.controlplane.controllers.approving import Approver
 from cka_kubelet.controlplane.controllers.attachments import Attachments
 from cka_kubelet.controlplane.controllers.daemonsets import DaemonSets
 from cka_kubelet.controlplane.controllers.endpoints import Endpoints, EndpointSlices
@@ -123,6 +124,10 @@ CONTROLLERS = (
         lambda client, _, *caches: EphemeralVolumes(client, *caches).sync,
     ),
     Controller(
+        "certificatesigningrequest-approving-controller", "certificate-controller", (_REQUESTS,),
+        lambda client, _, requests: Approver(client, requests).sync,
+    ),
+    Controller(
         "certificatesigningrequest-signing-controller", "certificate-controller", (_REQUESTS,),
         lambda client, config, requests: Signer(
             client, requests, config.signing_cert_file, config.signing_key_file
@@ -140,7 +145,7 @@ CONTROLLERS = (
 _NOT_HERE = """
 serviceaccount-token-controller endpointslice-mirroring-controller
 replicationcontroller-controller resourcequota-controller horizontal-pod-autoscaler-controller disruption-controller
-statefulset-controller cronjob-controller certificatesigningrequest-approving-controller
+statefulset-controller cronjob-controller
 certificatesigningrequest-cleaner-controller ttl-controller bootstrap-signer-controller token-cleaner-controller
 service-lb-controller node-route-controller cloud-node-lifecycle-controller persistentvolume-expander-controller
 clusterrole-aggregation-controller persistentvolumeclaim-protection-controller persistentvolume-protection-controller

@@ -1,8 +1,4 @@
-"""Approves and signs certificate requests of kubelets; signs others that somebody approved.
-
-With kubeadm's roles: a bootstrap token may ask for a node's client certificate, a node for its own successor. Serving
-certificates wait for `kubectl certificate approve`. openssl does the cryptography.
-"""
+"""Signs certificate requests that were approved (pkg/controller/certificates/signer). openssl does the cryptography."""
 
 import asyncio
 import base64
@@ -15,22 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from cka_kubelet.controlplane.client import Client
-from cka_kubelet.controlplane.controllers.informer import APIError, Informer, each
+from cka_kubelet.controlplane.controllers.informer import Informer, each
 from cka_kubelet.kube import klog
-from cka_kubelet.kube.times import timestamp
 
 Object = dict[str, Any]
 
-_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
+CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 _USAGES = {
-    _CLIENT: "clientAuth",
+    CLIENT: "clientAuth",
     "kubernetes.io/kube-apiserver-client": "clientAuth",
     "kubernetes.io/kubelet-serving": "serverAuth",
 }
 _YEAR = 365 * 86400
 _MIN_SECONDS = 600
-_PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-_SUBJECT = re.compile(r"^subject=\s*(.*)$", re.M)
+REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _NAMES = re.compile(r"X509v3 Subject Alternative Name:[^\n]*\n\s*(.+)")
 
 
@@ -57,50 +51,19 @@ class Signer:
         usage = _USAGES.get(spec.get("signerName", ""))
         if usage is None or status.get("certificate") or states & {"Denied", "Failed"}:
             return
-        pem = base64.b64decode(spec.get("request", ""))
         if "Approved" not in states:
-            if await self._approvable(spec, pem):
-                await self._approve(request)
             return
+        pem = base64.b64decode(spec.get("request", ""))
         seconds = max(int(spec.get("expirationSeconds") or _YEAR), _MIN_SECONDS)
         certificate = await self._sign(pem, usage, seconds)
         if certificate is None:
             return
         body = {**request, "status": {**status, "certificate": base64.b64encode(certificate).decode()}}
-        await self._client.update(f"{_PATH}/{request['metadata']['name']}/status", body)
-
-    async def _approvable(self, spec: Object, pem: bytes) -> bool:
-        """Whether kubeadm's rules approve it without a person: client certificates for nodes alone."""
-        if spec.get("signerName") != _CLIENT:
-            return False
-        text = await _openssl("req", "-noout", "-subject", "-nameopt", "multiline", stdin=pem)
-        names = re.findall(rb"^\s*(commonName|organizationName)\s*=\s*(.*)$", text or b"", re.M)
-        subject = {key.decode(): value.decode().strip() for key, value in names}
-        cn = subject.get("commonName", "")
-        if subject.get("organizationName") != "system:nodes" or not cn.startswith("system:node:"):
-            return False
-        bootstrap = any(group.startswith("system:bootstrappers:") for group in spec.get("groups") or ())
-        return bootstrap or spec.get("username") == cn
-
-    async def _approve(self, request: Object) -> None:
-        now = timestamp(self._now())
-        condition = {
-            "type": "Approved",
-            "status": "True",
-            "reason": "AutoApproved",
-            "message": "Auto approving kubelet client certificate after SubjectAccessReview.",
-            "lastUpdateTime": now,
-            "lastTransitionTime": now,
-        }
-        status = {**(request.get("status") or {}), "conditions": [condition]}
-        try:
-            await self._client.update(f"{_PATH}/{request['metadata']['name']}/approval", {**request, "status": status})
-        except APIError as error:
-            klog.error("certificate_controller.go:187", "Failed to approve", err=error, csr=request["metadata"]["name"])
+        await self._client.update(f"{REQUESTS}/{request['metadata']['name']}/status", body)
 
     async def _sign(self, pem: bytes, usage: str, seconds: int) -> bytes | None:
         """The certificate in PEM, None when openssl refuses the request."""
-        text = await _openssl("req", "-noout", "-text", stdin=pem)
+        text = await openssl("req", "-noout", "-text", stdin=pem)
         if text is None:
             return None
         lines = [
@@ -132,7 +95,7 @@ class Signer:
         request = Path(directory) / "request"
         request.write_bytes(pem)
         times = [time.strftime("%Y%m%d%H%M%SZ", time.gmtime(stamp)) for stamp in (start, end)]
-        done = await _openssl(
+        done = await openssl(
             *("ca", "-batch", "-notext", "-config", str(config), "-in", str(request), "-extfile", str(extensions)),
             *("-cert", self._ca_cert, "-keyfile", self._ca_key, "-startdate", times[0], "-enddate", times[1]),
             *("-out", f"{directory}/certificate", "-preserveDN"),
@@ -140,7 +103,7 @@ class Signer:
         return (Path(directory) / "certificate").read_bytes() if done is not None else None
 
 
-async def _openssl(*arguments: str, stdin: bytes = b"") -> bytes | None:
+async def openssl(*arguments: str, stdin: bytes = b"") -> bytes | None:
     """Standard output of an openssl command, None when it failed."""
     try:
         process = await asyncio.create_subprocess_exec(
