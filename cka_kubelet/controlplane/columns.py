@@ -233,6 +233,34 @@ def stateful_set(obj: Object, ago: Ago) -> list[Any]:
     return [_name(obj), ready, _age(obj, ago), *_containers(obj)]
 
 
+def controller_revision(obj: Object, ago: Ago) -> list[Any]:
+    """A controller revision."""
+    owner = next((item for item in obj["metadata"].get("ownerReferences") or () if item.get("controller")), None)
+    shown = f"{_lower_resource(owner)}/{owner['name']}" if owner else "<none>"
+    return [_name(obj), shown, obj.get("revision", 0), _age(obj, ago)]
+
+
+def _lower_resource(owner: Object) -> str:
+    group = str(owner.get("apiVersion", "")).partition("/")[0] if "/" in str(owner.get("apiVersion", "")) else ""
+    return f"{owner['kind'].lower()}.{group}" if group else str(owner["kind"].lower())
+
+
+def cron_job(obj: Object, ago: Ago) -> list[Any]:
+    """A cron job."""
+    spec, status = _spec(obj), _status(obj)
+    last = status.get("lastScheduleTime")
+    job_spec = (spec.get("jobTemplate") or {}).get("spec") or {}
+    shown = [
+        _name(obj), spec.get("schedule", ""), spec.get("timeZone") or "<none>", _go_bool(spec.get("suspend")),
+        len(status.get("active") or ()), ago(last) if last else "<none>", _age(obj, ago),
+    ]  # fmt: skip
+    return [*shown, *_containers({"spec": job_spec}), _label_selector(job_spec.get("selector"))]
+
+
+def _go_bool(value: object) -> str:
+    return "True" if value else "False"
+
+
 def job(obj: Object, ago: Ago) -> list[Any]:
     """A job."""
     spec, status = _spec(obj), _status(obj)

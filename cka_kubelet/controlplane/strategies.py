@@ -181,6 +181,17 @@ def _statefulset(obj: Object) -> None:
     spec.setdefault("updateStrategy", {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}})
 
 
+def _cron_job(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("concurrencyPolicy", "Allow")
+    spec.setdefault("suspend", False)
+    spec.setdefault("successfulJobsHistoryLimit", 3)
+    spec.setdefault("failedJobsHistoryLimit", 1)
+    template = (spec.get("jobTemplate") or {}).get("spec")
+    if template:
+        _template({"spec": template})
+
+
 def _job(obj: Object) -> None:
     spec = _template(obj)
     if "completions" not in spec and "parallelism" not in spec:
@@ -244,6 +255,7 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "daemonsets.apps": _daemonset,
     "statefulsets.apps": _statefulset,
     "jobs.batch": _job,
+    "cronjobs.batch": _cron_job,
     "secrets": _secret,
     "services": _service,
     "namespaces": _namespace,

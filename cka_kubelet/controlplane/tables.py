@@ -44,6 +44,11 @@ _SHAPES: dict[str, tuple[str, Cells]] = {
         columns.daemon_set,
     ),
     "statefulsets.apps": ("Ready Age +Containers +Images", columns.stateful_set),
+    "controllerrevisions.apps": ("Controller Revision Age", columns.controller_revision),
+    "cronjobs.batch": (
+        "Schedule Timezone Suspend Active Last_Schedule Age +Containers +Images +Selector",
+        columns.cron_job,
+    ),
     "jobs.batch": ("Status Completions Duration Age +Containers +Images +Selector", columns.job),
     "certificatesigningrequests.certificates.k8s.io": (
         "Age SignerName Requestor RequestedDuration Condition",

@@ -17,6 +17,7 @@ _OWNED = (
     "pods",
     "persistentvolumeclaims",
     "jobs.batch",
+    "controllerrevisions.apps",
     "endpointslices.discovery.k8s.io",
     "leases.coordination.k8s.io",
 )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers.approving import Approver
 from cka_kubelet.controlplane.controllers.attachments import Attachments
+from cka_kubelet.controlplane.controllers.cronjobs import CronJobs
 from cka_kubelet.controlplane.controllers.daemonsets import DaemonSets
 from cka_kubelet.controlplane.controllers.endpoints import Endpoints, EndpointSlices
 from cka_kubelet.controlplane.controllers.ephemeralvolumes import EphemeralVolumes
@@ -18,6 +19,7 @@ from cka_kubelet.controlplane.controllers.nodelifecycle import NodeIPAM, NodeLif
 from cka_kubelet.controlplane.controllers.persistentvolumes import PersistentVolumes
 from cka_kubelet.controlplane.controllers.replicasets import Deployments, ReplicaSets
 from cka_kubelet.controlplane.controllers.signing import Signer
+from cka_kubelet.controlplane.controllers.statefulsets import StatefulSets
 from cka_kubelet.controlplane.controllers.tainteviction import TaintEviction
 from cka_kubelet.kube import klog
 
@@ -53,6 +55,7 @@ ClientOf = Callable[[Controller], Client]
 
 _LEASES = "leases.coordination.k8s.io"
 _SETS, _DEPLOYMENTS, _DAEMONS, _JOBS = "replicasets.apps", "deployments.apps", "daemonsets.apps", "jobs.batch"
+_STATEFUL, _REVISIONS = "statefulsets.apps", "controllerrevisions.apps"
 _REQUESTS = "certificatesigningrequests.certificates.k8s.io"
 _CLAIMS, _VOLUMES = "persistentvolumeclaims", "persistentvolumes"
 _SLICES = "endpointslices.discovery.k8s.io"
@@ -112,6 +115,14 @@ CONTROLLERS = (
         lambda client, _, *caches: Jobs(client, *caches).sync,
     ),
     Controller(
+        "statefulset-controller", "statefulset-controller", (_STATEFUL, "pods", _CLAIMS, _REVISIONS),
+        lambda client, _, *caches: StatefulSets(client, *caches).sync,
+    ),
+    Controller(
+        "cronjob-controller", "cronjob-controller", ("cronjobs.batch", _JOBS),
+        lambda client, _, *caches: CronJobs(client, *caches).sync,
+    ),
+    Controller(
         "endpoints-controller", "endpoint-controller", ("services", "pods", "endpoints"),
         lambda client, _, *caches: Endpoints(client, *caches).sync,
     ),
@@ -134,7 +145,8 @@ CONTROLLERS = (
         ).sync,
     ),
     Controller(
-        "garbage-collector-controller", "generic-garbage-collector", ("nodes", _SETS, _DEPLOYMENTS, _DAEMONS, _JOBS),
+        "garbage-collector-controller", "generic-garbage-collector",
+        ("nodes", _SETS, _DEPLOYMENTS, _DAEMONS, _STATEFUL, _JOBS),
         lambda client, _, *_caches: GarbageCollector(client).sync,
     ),
     Controller(
@@ -145,7 +157,6 @@ CONTROLLERS = (
 _NOT_HERE = """
 serviceaccount-token-controller endpointslice-mirroring-controller
 replicationcontroller-controller resourcequota-controller horizontal-pod-autoscaler-controller disruption-controller
-statefulset-controller cronjob-controller
 certificatesigningrequest-cleaner-controller ttl-controller bootstrap-signer-controller token-cleaner-controller
 service-lb-controller node-route-controller cloud-node-lifecycle-controller persistentvolume-expander-controller
 clusterrole-aggregation-controller persistentvolumeclaim-protection-controller persistentvolume-protection-controller
