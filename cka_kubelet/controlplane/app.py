@@ -27,6 +27,7 @@ from cka_kubelet.controlplane.server import APIServer
 from cka_kubelet.controlplane.storagebackend import StorageError, open_store
 from cka_kubelet.controlplane.store import Store
 from cka_kubelet.controlplane.tokens import TokenSigner
+from cka_kubelet.controlplane.upkeep import Upkeep
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.certfiles import pair_problem, public_keys_problem
 from cka_kubelet.kube.gofmt import path_error
@@ -157,11 +158,12 @@ def _say_plugins(settings: Settings) -> None:
         klog.raw("I", f"plugins.go:{line}", f"{text}: {','.join(names)}.")
 
 
-async def _beside(resources: Resources, settings: Settings, others: Beside | None) -> None:
-    """What runs next to serving: the expiry of events, and the controllers where they share the process."""
+async def _beside(resources: Resources, settings: Settings, upkeep: Upkeep, others: Beside | None) -> None:
+    """What runs next to serving: the expiry of events, upkeep, and the controllers where they share the process."""
     client = LocalClient(resources, MASTER)
     async with asyncio.TaskGroup() as group:
         group.create_task(Loop("event-ttl", EventExpiry(client, settings.seconds("event-ttl")).sync).run())
+        group.create_task(Loop("bootstrap-controller", upkeep.sync).run())
         if others is not None:
             group.create_task(_awaited(others(client)))
 
@@ -205,16 +207,21 @@ async def _serve(
         store, signer, anonymous=_anonymous(settings, modes), bootstrap=settings.on("enable-bootstrap-token-auth")
     )
     resources = Resources(registry, Authorizer(store, modes), authenticator, signer)
-    await bootstrap.populate(registry, address, port, service_address)
-    if settings.text("client-ca-file"):
-        pods = settings.text("cluster-cidr") if settings.has("cluster-cidr") else "10.244.0.0/16"
-        authority = Path(settings.text("client-ca-file"))
-        await kubeadmconfig.populate(registry, f"https://{address}:{port}", authority, pods, services)
-    await bootstrap.publish_authentication(registry, _authentication(settings))
+
+    async def populate() -> None:
+        await bootstrap.populate(registry, address, port, service_address)
+        if settings.text("client-ca-file"):
+            pods = settings.text("cluster-cidr") if settings.has("cluster-cidr") else "10.244.0.0/16"
+            authority = Path(settings.text("client-ca-file"))
+            await kubeadmconfig.populate(registry, f"https://{address}:{port}", authority, pods, services)
+        await bootstrap.publish_authentication(registry, _authentication(settings))
+
+    upkeep = Upkeep(registry, populate, address, port, service_address)
+    await upkeep.start()
     api = APIServer(resources, KubeletProxy(registry, kubelet_tls), f"{address}:{port}")
     server = await serving.listen(settings, api.handle, "apiserver")
     serving.announce(settings)
-    beside = asyncio.create_task(_beside(resources, settings, others))
+    beside = asyncio.create_task(_beside(resources, settings, upkeep, others))
     _notify_ready()
     stopping = asyncio.create_task(stop_event().wait())
     try:

@@ -3,6 +3,7 @@
 Roles follow `plugin/pkg/auth/authorizer/rbac/bootstrappolicy` and what kubeadm adds, as far as something here asks.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from cka_kubelet.controlplane import controllerpolicy
@@ -111,7 +112,7 @@ async def populate(registry: Registry, address: str, port: int, service_address:
         obj = {"metadata": {"name": name}, "value": value, "preemptionPolicy": "PreemptLowerPriority"}
         await ensure(registry, kind("priorityclasses.scheduling.k8s.io"), "", obj)
     await _policy(registry)
-    await _own_service(registry, address, port, service_address)
+    await own_service(registry, await registry.store.announce(address), port, service_address)
 
 
 async def _policy(registry: Registry) -> None:
@@ -148,13 +149,15 @@ async def publish_authentication(registry: Registry, data: dict[str, str]) -> No
     await registry.update(which, "kube-system", name, lambda old: {**old, "data": data}, MASTER)
 
 
-async def _own_service(registry: Registry, address: str, port: int, service_address: str) -> None:
+async def own_service(registry: Registry, addresses: Iterable[str], port: int, service_address: str) -> None:
+    """The service `kubernetes`, and where the API servers behind it are."""
     labels = {"component": "apiserver", "provider": "kubernetes"}
     ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]
     spec = {"type": "ClusterIP", "clusterIP": service_address, "ports": ports}
     service = {"metadata": {"name": "kubernetes", "labels": labels}, "spec": spec}
     await ensure(registry, kind("services"), "default", service)
-    subset = {"addresses": [{"ip": address}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}
+    where = [{"ip": address} for address in addresses]
+    subset = {"addresses": where, "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}
     endpoints = {"metadata": {"name": "kubernetes"}, "subsets": [subset]}
     found = registry.store.get("endpoints", "default", "kubernetes")
     if found is None:

@@ -131,6 +131,10 @@ class Store(ABC):
     async def current(self) -> None:
         """Wait until reads show everything that anybody has written before this call. Raises StatusError."""
 
+    async def announce(self, address: str) -> tuple[str, ...]:
+        """Say that an API server is at this IP address. Gives the addresses of all that use this storage."""
+        return (address,)
+
     @abstractmethod
     async def check(self) -> str:
         """What is wrong with the storage, "" when it is well; for /readyz."""

@@ -18,6 +18,9 @@ from cka_kubelet.kube.apistatus import StatusError
 _READ_TIMEOUT, _WRITE_TIMEOUT = 60.0, 34.0
 """Seconds for a request: --request-timeout, and what upstream leaves a write (`handlers/rest.go`)."""
 _HEALTH_TIMEOUT = 2.0
+_GOODBYE_TIMEOUT = 1.0
+_MASTER_SECONDS = 15
+"""How long an API server is counted after its last word (`controlplane/reconcilers/lease.go`)."""
 _PAGE = 500
 _RETRY_SECONDS = 1.0
 _PATIENCE = 0.05
@@ -41,6 +44,7 @@ class EtcdStore(Store):
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._watch: Watch | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._announced = b""
 
     @classmethod
     async def open(cls, client: Client, prefix: str) -> "EtcdStore":
@@ -55,10 +59,13 @@ class EtcdStore(Store):
         self._tasks.append(task)
 
     async def close(self) -> None:
-        """Stop following and hang up."""
+        """Stop following, take back what was announced and hang up."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._announced:
+            with contextlib.suppress(EtcdError):
+                await self._client.txn(_GOODBYE_TIMEOUT, success=[{"delete_range": {"key": self._announced}}])
         await self._client.close()
 
     # writing
@@ -78,6 +85,19 @@ class EtcdStore(Store):
         key = self._layout.key(resource, *key_of(old))
         revision = await self._commit(key, old, {"delete_range": {"key": key}})
         return {**old, "metadata": {**old["metadata"], "resourceVersion": str(revision)}}
+
+    async def announce(self, address: str) -> tuple[str, ...]:
+        """Upstream's lease reconciler: `masterleases/ADDRESS`, which goes when it is not renewed."""
+        folder = self._layout.root + b"masterleases/"
+        self._announced = key = folder + address.encode()
+        try:
+            lease = await self._client.lease_grant(_WRITE_TIMEOUT, _MASTER_SECONDS)
+            put = {"key": key, "value": b"{}", "lease": lease}
+            await self._client.txn(_WRITE_TIMEOUT, success=[{"put": put}])
+            found = await self._client.range(_READ_TIMEOUT, key=folder, range_end=after(folder))
+        except EtcdError as error:
+            raise _status(error) from error
+        return tuple(pair["key"].removeprefix(folder).decode("utf-8", "replace") for pair in found["kvs"])
 
     async def _commit(self, key: bytes, old: Object | None, operation: Message) -> int:
         """Do `operation` if `key` is as in `old`, and wait until the cache shows it. Gives the revision."""

@@ -13,7 +13,13 @@ import h2.events
 from cka_kubelet.controlplane.etcd import messages
 from cka_kubelet.cri.errors import CODES
 
-_REQUESTS = {"Range": "RangeRequest", "Txn": "TxnRequest", "Compact": "CompactionRequest", "Watch": "WatchRequest"}
+_REQUESTS = {
+    "Range": "RangeRequest",
+    "Txn": "TxnRequest",
+    "Compact": "CompactionRequest",
+    "Watch": "WatchRequest",
+    "LeaseGrant": "LeaseGrantRequest",
+}
 
 
 class Pair(NamedTuple):
@@ -108,6 +114,7 @@ class FakeEtcd:
         self.compacted = 0
         self.failure: tuple[str, str] | None = None
         self.mute = False
+        self.leases: list[int] = []
         self.peers: set[_Peer] = set()
         self._events: list[messages.Message] = []
         self._server: asyncio.Server | None = None
@@ -198,6 +205,10 @@ class FakeEtcd:
             else:
                 responses.append({"range": self.range(operation["range"])[1]})
         return "TxnResponse", {"header": self.header(), "succeeded": int(right), "responses": responses}
+
+    def leasegrant(self, request: messages.Message) -> tuple[str, messages.Message]:
+        self.leases.append(request["ttl"])
+        return "LeaseGrantResponse", {"header": self.header(), "id": len(self.leases), "ttl": request["ttl"]}
 
     def compact(self, request: messages.Message) -> tuple[str, messages.Message]:
         self.compacted = request["revision"]

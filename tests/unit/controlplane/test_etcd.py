@@ -16,16 +16,15 @@ from cka_kubelet.controlplane import bootstrap, serverhealth
 from cka_kubelet.controlplane.admission import Admission
 from cka_kubelet.controlplane.authn import Authenticator
 from cka_kubelet.controlplane.authz import Authorizer
-from cka_kubelet.controlplane.etcd import messages
 from cka_kubelet.controlplane.etcd.client import Client
 from cka_kubelet.controlplane.etcd.compactor import compact
-from cka_kubelet.controlplane.etcd.keys import Layout, after
-from cka_kubelet.controlplane.etcd.servers import Files, Servers, client_context
+from cka_kubelet.controlplane.etcd.servers import Servers
 from cka_kubelet.controlplane.etcd.store import EtcdStore
 from cka_kubelet.controlplane.health import Health
 from cka_kubelet.controlplane.registry import Registry
 from cka_kubelet.controlplane.resources import Resources
 from cka_kubelet.controlplane.store import ConflictError, ExpiredError
+from cka_kubelet.controlplane.upkeep import Upkeep
 from cka_kubelet.kube.apistatus import StatusError
 from tests.unit.controlplane import api
 from tests.unit.controlplane.fake_etcd import FakeEtcd
@@ -76,52 +75,6 @@ async def server(store: EtcdStore) -> Resources:
     registry = Registry(store, Admission(store, "10.96.0.0/12"))
     await bootstrap.populate(registry, "10.99.7.2", 6443, "10.96.0.1")
     return Resources(registry, Authorizer(store), Authenticator(store, None), None)
-
-
-def test_messages_survive_encoding_and_garbage_is_refused() -> None:
-    request = {
-        "compare": [{"result": 0, "target": 2, "key": b"k", "version": 0, "mod_revision": 1 << 40}],
-        "success": [{"put": {"key": b"k", "value": b"\xff\x00", "lease": -5}}],
-        "failure": [],
-    }
-    assert messages.decode("TxnRequest", messages.encode("TxnRequest", request)) == request
-    assert messages.decode("RangeResponse", b"")["kvs"] == []
-    for data in (b"\x0a\x7f", b"\x80", b"\x0b", b"\x08\x01"):
-        with pytest.raises(messages.DecodeError):
-            messages.decode("TxnRequest", data)
-
-
-@pytest.mark.parametrize(
-    ("resource", "namespace", "name", "key"),
-    [
-        ("pods", "a", "b", "/registry/pods/a/b"),
-        ("nodes", "", "n", "/registry/minions/n"),
-        ("services", "a", "b", "/registry/services/specs/a/b"),
-        ("endpoints", "a", "b", "/registry/services/endpoints/a/b"),
-        ("ingresses.networking.k8s.io", "a", "b", "/registry/ingress/a/b"),
-        ("leases.coordination.k8s.io", "kube-node-lease", "n", "/registry/leases/kube-node-lease/n"),
-        ("clusterroles.rbac.authorization.k8s.io", "", "system:node", "/registry/clusterroles/system:node"),
-        (
-            "customresourcedefinitions.apiextensions.k8s.io",
-            "",
-            "x",
-            "/registry/apiextensions.k8s.io/customresourcedefinitions/x",
-        ),
-        ("foos.example.com", "a", "b", "/registry/example.com/foos/a/b"),
-        ("foos.example.com", "", "b", "/registry/example.com/foos/b"),
-    ],
-)
-def test_objects_are_where_upstream_keeps_them(resource: str, namespace: str, name: str, key: str) -> None:
-    layout = Layout("/registry")
-    assert layout.key(resource, namespace, name) == key.encode()
-    assert layout.parse(key.encode()) == (resource, namespace, name)
-
-
-def test_other_keys_are_no_objects() -> None:
-    layout = Layout("registry/")
-    for key in (b"health", b"masterleases/10.0.0.1", b"pods/a/b/c", b"\xff/a", b"pods"):
-        assert layout.parse(layout.root + key) is None
-    assert after(layout.root) == b"/registry0"
 
 
 async def test_what_is_written_is_read_and_kept_without_its_revision(etcd: FakeEtcd, store: EtcdStore) -> None:
@@ -311,6 +264,50 @@ async def test_health_tells_of_etcd(etcd: FakeEtcd, store: EtcdStore) -> None:
     assert excluded.status == 200
 
 
+async def test_api_servers_of_one_etcd_are_all_endpoints_until_they_leave(etcd: FakeEtcd, store: EtcdStore) -> None:
+    async def populated() -> None:
+        return None
+
+    other = await opened(etcd.port)
+    registries = [Registry(each, Admission(each, "10.96.0.0/12")) for each in (store, other)]
+    await bootstrap.populate(registries[0], "10.0.0.1", 6443, "10.96.0.1")
+    keeps = [
+        Upkeep(registry, populated, f"10.0.0.{number}", 6443, "10.96.0.1")
+        for number, registry in enumerate(registries, 1)
+    ]
+
+    async def addresses() -> list[str]:
+        for keep in keeps:
+            await keep.sync()
+        await store.current()
+        found = store.get("endpoints", "default", "kubernetes")
+        assert found is not None
+        return [each["ip"] for each in found["subsets"][0]["addresses"]]
+
+    assert await addresses() == ["10.0.0.1", "10.0.0.2"]
+    assert etcd.leases == [15] * len(etcd.leases)
+    await other.close()
+    del keeps[1]
+    assert await addresses() == ["10.0.0.1"]
+
+
+async def test_a_full_etcd_does_not_keep_the_api_server_from_starting(etcd: FakeEtcd, store: EtcdStore) -> None:
+    tries: list[int] = []
+
+    async def populate() -> None:
+        tries.append(1)
+        await store.write("configmaps", config(), None)
+
+    keep = Upkeep(Registry(store, Admission(store, "10.96.0.0/12")), populate, "10.0.0.1", 6443, "10.96.0.1")
+    etcd.failure = ("ResourceExhausted", "etcdserver: mvcc: database space exceeded")
+    await keep.start()
+    etcd.failure = None
+    await bootstrap.populate(keep._registry, "10.0.0.1", 6443, "10.96.0.1")
+    await keep.sync()
+    await keep.sync()
+    assert len(tries) == 2
+
+
 async def test_compaction_is_done_by_one_of_many(etcd: FakeEtcd, store: EtcdStore) -> None:
     client = Client(Servers([f"http://127.0.0.1:{etcd.port}"], None), Log())
     first = await compact(client, 0, 0)
@@ -348,20 +345,6 @@ async def test_the_next_server_is_tried_when_one_fails(etcd: FakeEtcd, monkeypat
     client = Client(Servers(["http://127.0.0.1:1", f"http://127.0.0.1:{etcd.port}"], None), Log())
     await client.connected(5)
     await client.close()
-
-
-def test_files_that_do_not_serve_are_refused_in_upstreams_words(tmp_path: Path) -> None:
-    junk = tmp_path / "junk"
-    junk.write_text("junk")
-    missing = str(tmp_path / "none")
-    for files, text in (
-        (Files(missing, "", ""), f"open {missing}: no such file or directory"),
-        (Files("", str(junk), ""), f"KeyFile and CertFile must both be present[key: , cert: {junk}]"),
-        (Files("", str(junk), str(junk)), "tls: failed to find any PEM data in certificate input"),
-    ):
-        with pytest.raises(ValueError, match="^" + text.replace("[", r"\[").replace("]", r"\]")):
-            client_context(files)
-    assert client_context(Files("", "", "")) is None
 
 
 @pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd-server is not installed")
