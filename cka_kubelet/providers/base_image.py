@@ -179,7 +179,7 @@ def _from_mmdebstrap(engine: Engine, image: str, public_key: str, progress: Prog
             subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors) as builder,
         ):
             try:
-                engine.run("import", *changes, "-", partial, stdin=builder.stdout, timeout=900)
+                engine.run("import", *changes, "-", partial, stdin=builder.stdout, timeout=3600)
             except EngineError as err:
                 builder.kill()
                 builder.wait()
