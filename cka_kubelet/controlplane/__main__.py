@@ -28,6 +28,7 @@ _DEFAULTS = {
     "cluster-cidr": "10.244.0.0/16",
     "data-dir": "/var/lib/cka-control-plane",
     "allocate-node-cidrs": "true",
+    "controllers": "*,bootstrapsigner,tokencleaner",
 }
 _ABOUT = "API server, scheduler and controllers in one process."
 

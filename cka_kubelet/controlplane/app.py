@@ -41,12 +41,17 @@ Beside = Callable[[Client], Awaitable[None]]
 def _signer(settings: Settings) -> TokenSigner:
     path = settings.text("service-account-signing-key-file")
     try:
-        return TokenSigner(path, settings.words("service-account-issuer")[0])
+        return TokenSigner(path, settings.words("service-account-issuer")[0], _readable(settings))
     except OSError as error:
         problem = path_error("open", path, error)
     except ValueError:
         problem = f"error reading private key file {path}: data does not contain a valid RSA or ECDSA private key"
     raise StartError(f"failed to parse service-account-issuer-key-file: {problem}")
+
+
+def _readable(settings: Settings) -> list[str]:
+    """The key files there are; what is wrong with others is said when files are checked."""
+    return [path for path in settings.words("service-account-key-file") if public_keys_problem(path) is None]
 
 
 def _kubelet_tls(settings: Settings) -> ssl.SSLContext | None:

@@ -119,17 +119,17 @@ async def _policy(registry: Registry) -> None:
     for name, rules in (*_ROLES.items(), *controllerpolicy.cluster_roles()):
         obj = {"metadata": {"name": name, "labels": _LABELS}, "rules": rules}
         await ensure(registry, kind(f"clusterroles.{_RBAC}"), "", obj)
-    for name, rules in controllerpolicy.roles():
+    for namespace, name, rules in controllerpolicy.roles():
         obj = {"metadata": {"name": name, "labels": _LABELS}, "rules": rules}
-        await ensure(registry, kind(f"roles.{_RBAC}"), "kube-system", obj)
+        await ensure(registry, kind(f"roles.{_RBAC}"), namespace, obj)
     for name, (role, groups) in _BINDINGS.items():
         await _bind(registry, "", name, role, [Subject("Group", group) for group in groups])
     kubelet_client = [Subject("User", "kube-apiserver-kubelet-client")]
     await _bind(registry, "", "kube-apiserver-kubelet-api-admin", "system:kubelet-api-admin", kubelet_client)
     for name, role, subjects in controllerpolicy.cluster_bindings():
         await _bind(registry, "", name, role, subjects)
-    for name, role, subjects in controllerpolicy.bindings():
-        await _bind(registry, "kube-system", name, role, subjects)
+    for namespace, name, role, subjects in controllerpolicy.bindings():
+        await _bind(registry, namespace, name, role, subjects)
 
 
 async def _bind(registry: Registry, namespace: str, name: str, role: str, subjects: list[Subject]) -> None:

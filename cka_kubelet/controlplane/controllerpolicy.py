@@ -210,6 +210,13 @@ delete,{_READ} core secrets
 events
 """
 """Below kube-system."""
+_PUBLIC_ROLES = f"""
+[system:controller:bootstrap-signer]
+{_READ} core configmaps
+get,update,watch core configmaps cluster-info
+events
+"""
+"""Below kube-public."""
 _MANAGER, _SCHEDULER = "system:kube-controller-manager", "system:kube-scheduler"
 _CONTROLLER = "system:controller:"
 
@@ -257,9 +264,11 @@ def cluster_roles() -> Iterator[tuple[str, Rules]]:
     return _parse(_CLUSTER_ROLES)
 
 
-def roles() -> Iterator[tuple[str, Rules]]:
-    """Names and rules of the roles in kube-system."""
-    return _parse(_ROLES)
+def roles() -> Iterator[tuple[str, str, Rules]]:
+    """Namespaces, names and rules of the roles."""
+    for namespace, table in (("kube-system", _ROLES), ("kube-public", _PUBLIC_ROLES)):
+        for name, rules in _parse(table):
+            yield namespace, name, rules
 
 
 def cluster_bindings() -> Iterator[tuple[str, str, list[Subject]]]:
@@ -273,8 +282,15 @@ def cluster_bindings() -> Iterator[tuple[str, str, list[Subject]]]:
             yield name, name, [Subject("ServiceAccount", name.removeprefix(_CONTROLLER), "kube-system")]
 
 
-def bindings() -> Iterator[tuple[str, str, list[Subject]]]:
-    """Name, role and subjects of the role bindings in kube-system."""
+def bindings() -> Iterator[tuple[str, str, str, list[Subject]]]:
+    """Namespace, name, role and subjects of the role bindings."""
+    for name, role, subjects in _system_bindings():
+        yield "kube-system", name, role, subjects
+    signer = f"{_CONTROLLER}bootstrap-signer"
+    yield "kube-public", signer, signer, [Subject("ServiceAccount", "bootstrap-signer", "kube-system")]
+
+
+def _system_bindings() -> Iterator[tuple[str, str, list[Subject]]]:
     both = [Subject("User", _MANAGER), Subject("User", _SCHEDULER)]
     yield "system::extension-apiserver-authentication-reader", "extension-apiserver-authentication-reader", both
     for user in (_MANAGER, _SCHEDULER):

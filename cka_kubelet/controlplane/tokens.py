@@ -7,11 +7,14 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
+_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\s(.*?)-----END", re.DOTALL)
 _INTEGER, _OCTETS, _SEQUENCE = 0x02, 0x04, 0x30
 LEGACY_AUDIENCE = "https://kubernetes.default.svc.cluster.local"
 
@@ -51,10 +54,64 @@ def _integers(der: bytes) -> list[int]:
     return numbers
 
 
-class TokenSigner:
-    """Makes and checks tokens. Raises OSError or ValueError for a bad key file."""
+class PublicKey(NamedTuple):
+    """An RSA key to check signatures with."""
 
-    def __init__(self, key_file: str, issuer: str = LEGACY_AUDIENCE) -> None:
+    modulus: int
+    exponent: int
+
+    def verifies(self, signature: int, message: bytes) -> bool:
+        """Whether the signature is one of the message (RSASSA-PKCS1-v1_5 with SHA-256)."""
+        size = (self.modulus.bit_length() + 7) // 8
+        if signature >= self.modulus:
+            return False
+        plain = pow(signature, self.exponent, self.modulus).to_bytes(size, "big")
+        return hmac.compare_digest(plain, _padded(message, size))
+
+
+def public_keys(path: str) -> list[PublicKey]:
+    """The RSA keys of a PEM file, of private ones their public half. Raises OSError."""
+    found = []
+    for label, body in _PEM.findall(Path(path).read_text("ascii", "replace")):
+        try:
+            der = base64.b64decode(body)
+            numbers = _integers(der) if label.endswith("PRIVATE KEY") else _public_integers(der)
+        except (IndexError, ValueError):
+            continue
+        if label.endswith("PRIVATE KEY"):
+            numbers = numbers[1:3]
+        if len(numbers) == 2:
+            found.append(PublicKey(*numbers))
+    return found
+
+
+def _public_integers(der: bytes) -> list[int]:
+    """Modulus and exponent of an RSAPublicKey, whether bare or in a SubjectPublicKeyInfo."""
+    _, at, end = _element(der, 0)
+    tag, start, stop = _element(der, at)
+    if tag == _SEQUENCE:
+        _, start, stop = _element(der, stop)
+        return _public_integers(der[start + 1 : stop])  # a bit string begins with how many bits are unused
+    numbers = []
+    while at < end:
+        _, start, stop = _element(der, at)
+        numbers.append(int.from_bytes(der[start:stop], "big"))
+        at = stop
+    return numbers
+
+
+def _padded(message: bytes, size: int) -> bytes:
+    digest = _SHA256_PREFIX + hashlib.sha256(message).digest()
+    return b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
+
+
+class TokenSigner:
+    """Makes and checks tokens. Raises OSError or ValueError for a bad key file.
+
+    `trusted`: PEM files of the keys whose signatures count; without them the own key's.
+    """
+
+    def __init__(self, key_file: str, issuer: str = LEGACY_AUDIENCE, trusted: Sequence[str] = ()) -> None:
         text = Path(key_file).read_text("ascii")
         body = "".join(line for line in text.splitlines() if line and not line.startswith("-----"))
         try:
@@ -68,10 +125,9 @@ class TokenSigner:
         self._size = (self._n.bit_length() + 7) // 8
         self.issuer = issuer
         self._key_id = _b64(hashlib.sha256(self._n.to_bytes(self._size, "big")).digest())
-
-    def _padded(self, message: bytes) -> bytes:
-        digest = _SHA256_PREFIX + hashlib.sha256(message).digest()
-        return b"\x00\x01" + b"\xff" * (self._size - len(digest) - 3) + b"\x00" + digest
+        self._trusted = [key for path in trusted for key in public_keys(path)]
+        if not trusted:
+            self._trusted = [PublicKey(self._n, self._e)]
 
     def issue(self, claims: dict[str, Any]) -> str:
         """A signed token with these claims; `iss` and `jti` are added."""
@@ -79,7 +135,7 @@ class TokenSigner:
         claims = {**claims, "iss": self.issuer, "jti": str(uuid.uuid4())}
         parts = [_b64(json.dumps(part, separators=(",", ":")).encode()) for part in (head, claims)]
         message = ".".join(parts).encode()
-        signature = self._sign(int.from_bytes(self._padded(message), "big"))
+        signature = self._sign(int.from_bytes(_padded(message, self._size), "big"))
         return f"{message.decode()}.{_b64(signature.to_bytes(self._size, 'big'))}"
 
     def _sign(self, message: int) -> int:
@@ -99,10 +155,9 @@ class TokenSigner:
             number = int.from_bytes(_unb64(signature), "big")
         except (ValueError, AttributeError) as error:
             raise TokenError("invalid bearer token") from error
-        if algorithm != "RS256" or not isinstance(claims, dict) or number >= self._n:
+        if algorithm != "RS256" or not isinstance(claims, dict):
             raise TokenError("invalid bearer token")
-        plain = pow(number, self._e, self._n).to_bytes(self._size, "big")
-        if not hmac.compare_digest(plain, self._padded(f"{head}.{body}".encode())):
+        if not any(key.verifies(number, f"{head}.{body}".encode()) for key in self._trusted):
             raise TokenError("invalid bearer token")
         if claims.get("iss") != self.issuer:
             raise TokenError("invalid bearer token")

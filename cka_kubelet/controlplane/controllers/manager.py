@@ -7,6 +7,7 @@ from typing import NamedTuple
 from cka_kubelet.controlplane.client import Client
 from cka_kubelet.controlplane.controllers.approving import Approver
 from cka_kubelet.controlplane.controllers.attachments import Attachments
+from cka_kubelet.controlplane.controllers.bootstraptokens import BootstrapSigner, TokenCleaner
 from cka_kubelet.controlplane.controllers.cronjobs import CronJobs
 from cka_kubelet.controlplane.controllers.daemonsets import DaemonSets
 from cka_kubelet.controlplane.controllers.endpoints import Endpoints, EndpointSlices
@@ -115,6 +116,14 @@ CONTROLLERS = (
         lambda client, _, *caches: Jobs(client, *caches).sync,
     ),
     Controller(
+        "bootstrap-signer-controller", "bootstrap-signer", ("secrets", "configmaps"),
+        lambda client, _, *caches: BootstrapSigner(client, *caches).sync,
+    ),
+    Controller(
+        "token-cleaner-controller", "token-cleaner", ("secrets",),
+        lambda client, _, *caches: TokenCleaner(client, *caches).sync,
+    ),
+    Controller(
         "statefulset-controller", "statefulset-controller", (_STATEFUL, "pods", _CLAIMS, _REVISIONS),
         lambda client, _, *caches: StatefulSets(client, *caches).sync,
     ),
@@ -157,7 +166,7 @@ CONTROLLERS = (
 _NOT_HERE = """
 serviceaccount-token-controller endpointslice-mirroring-controller
 replicationcontroller-controller resourcequota-controller horizontal-pod-autoscaler-controller disruption-controller
-certificatesigningrequest-cleaner-controller ttl-controller bootstrap-signer-controller token-cleaner-controller
+certificatesigningrequest-cleaner-controller ttl-controller
 service-lb-controller node-route-controller cloud-node-lifecycle-controller persistentvolume-expander-controller
 clusterrole-aggregation-controller persistentvolumeclaim-protection-controller persistentvolume-protection-controller
 ttl-after-finished-controller storageversion-garbage-collector-controller

@@ -31,8 +31,9 @@ def allowed(user: User, verb: str, resource: str, group: str = "", namespace: st
 
 
 def test_every_controller_has_a_role_of_its_own() -> None:
-    bound = {(subject.namespace, subject.name) for _, _, subjects in controllerpolicy.cluster_bindings()
-             for subject in subjects}  # fmt: skip
+    listed = [subjects for _, _, subjects in controllerpolicy.cluster_bindings()]
+    listed += [subjects for _, _, _, subjects in controllerpolicy.bindings()]
+    bound = {(subject.namespace, subject.name) for subjects in listed for subject in subjects}
     assert {("kube-system", controller.account) for controller in manager.CONTROLLERS} <= bound
 
 

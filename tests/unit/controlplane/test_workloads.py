@@ -1,4 +1,4 @@
-"""StatefulSets and CronJobs on an API in memory."""
+"""StatefulSets, CronJobs and bootstrap tokens on an API in memory."""
 
 import asyncio
 import datetime
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cka_kubelet.controlplane.controllers import cronschedule
+from cka_kubelet.controlplane.controllers.bootstraptokens import BootstrapSigner, TokenCleaner, detached_signature
 from cka_kubelet.controlplane.controllers.cronjobs import CronJobs
 from cka_kubelet.controlplane.controllers.informer import Informer
 from cka_kubelet.controlplane.controllers.statefulsets import StatefulSets
@@ -275,3 +276,40 @@ def test_a_bad_schedule_is_told() -> None:
         assert ("UnparseableSchedule", f'unparseable schedule: "x * * * *" : {problem}') in await world.events()
 
     play_cron(story)
+
+
+def _token(token_id: str, expiration: str = "", **more: str) -> Object:
+    data = {"token-id": token_id, "token-secret": "0123456789abcdef", "usage-bootstrap-signing": "true", **more}
+    if expiration:
+        data["expiration"] = expiration
+    name = f"bootstrap-token-{token_id}"
+    return {"metadata": {"name": name}, "type": "bootstrap.kubernetes.io/token", "stringData": data}
+
+
+def test_cluster_info_is_signed_with_every_token_that_may() -> None:
+    async def story() -> None:
+        world = World("secrets", "configmaps")
+        info = "/api/v1/namespaces/kube-public/configmaps"
+        await world.client.create(
+            info, {"metadata": {"name": "cluster-info"}, "data": {"kubeconfig": "a: 1", "x": "y"}}
+        )
+        secrets = "/api/v1/namespaces/kube-system/secrets"
+        unsigned = {"usage-bootstrap-signing": "false"}
+        for token in (_token("abcdef"), _token("ghijkl", "2020-01-01T00:00:00Z"), _token("mnopqr", **unsigned)):
+            await world.client.create(secrets, token)
+        await world.sync(BootstrapSigner(world.client, *world.caches.values()))
+        data = (await world.client.get(f"{info}/cluster-info"))["data"]
+        assert data.keys() == {"kubeconfig", "x", "jws-kubeconfig-abcdef"}
+        assert data["jws-kubeconfig-abcdef"] == detached_signature("a: 1", "abcdef", "0123456789abcdef")
+        await world.sync(TokenCleaner(world.client, world.caches["secrets"]))
+        left = [item["metadata"]["name"] for item in (await world.client.list(secrets))["items"]]
+        assert left == ["bootstrap-token-abcdef", "bootstrap-token-mnopqr"]
+
+    asyncio.run(story())
+
+
+def test_a_detached_signature() -> None:
+    found = detached_signature("content", "abcdef", "secret")
+    head, nothing, signature = found.split(".")
+    assert (head, nothing) == ("eyJhbGciOiJIUzI1NiIsImtpZCI6ImFiY2RlZiJ9", "")
+    assert len(signature) == 43
