@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
-from cka_kubelet.controlplane import events, fields, patch, strategies, subresources, watching
+from cka_kubelet.controlplane import decoding, events, fields, patch, strategies, subresources, watching
 from cka_kubelet.controlplane.authn import Authenticator
 from cka_kubelet.controlplane.authz import Authorizer
 from cka_kubelet.controlplane.kinds import Kind
@@ -16,11 +16,10 @@ from cka_kubelet.kube import apistatus, klog, labels
 
 Object = dict[str, Any]
 
-_STRATEGIC = "application/strategic-merge-patch+json"
 _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
-_EITHER = ("port", "targetPort", "maxUnavailable", "maxSurge", "minAvailable")  # IntOrString
+_STRATEGIC = "application/strategic-merge-patch+json"
 _PATCHES = (_JSON_PATCH, _MERGE, _STRATEGIC, _APPLY, "application/apply-patch+cbor")
 
 
@@ -158,11 +157,11 @@ class Resources:
         def change(old: Object) -> Object:
             source = self._out(kind, old)
             try:
-                return self._in(kind, _apply(source, body, content_type))
+                return self._in(kind, _apply(kind, source, body, content_type))
             except patch.PatchError as error:
                 cause = apistatus.Cause("FieldValueInvalid", str(error), "")
                 raise apistatus.invalid(kind.kind, info.name, [cause], kind.group) from error
-            except (TypeError, AttributeError, KeyError) as error:
+            except (TypeError, AttributeError, KeyError, decoding.TypeMismatchError) as error:
                 value = json.dumps(json.dumps(body, separators=(",", ":")))
                 text = f' "" is invalid: patch: Invalid value: {value}: {error}'
                 cause = apistatus.Cause("FieldValueInvalid", f"Invalid value: {value}: {error}", "patch")
@@ -195,32 +194,16 @@ class Resources:
         return Answer(200, found)
 
 
-def _apply(source: Object, body: Object | list[Any], content_type: str) -> Object:
-    match content_type:
-        case "application/json-patch+json":
-            result = patch.json_patch(source, body)
-        case "application/merge-patch+json":
-            result = patch.merge(source, body)
-        case "application/strategic-merge-patch+json":
-            result = patch.strategic(source, body)
-        case "application/apply-patch+yaml":
-            result = patch.apply(source, body)
-        case _:
-            raise apistatus.unsupported_media_type(_PATCHES)
+def _apply(kind: Kind, source: Object, body: Object | list[Any], content_type: str) -> Object:
+    how = {_JSON_PATCH: patch.json_patch, _MERGE: patch.merge, _STRATEGIC: patch.strategic, _APPLY: patch.apply}
+    if content_type not in how:
+        raise apistatus.unsupported_media_type(_PATCHES)
+    result = how[content_type](source, body)
     if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
         raise patch.PatchError("the patch does not leave an object")
-    _same_types(source, result, "")
+    check = decoding.check_converted if content_type in (_STRATEGIC, _APPLY) else decoding.check
+    check(kind, result)
     return result
-
-
-def _same_types(before: Any, after: Any, field: str) -> None:
-    """A patch may not turn a number into a string: upstream's decoder refuses it."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in before.keys() & after.keys():
-            if key not in ("data", "annotations", "labels") and before[key] is not after[key]:
-                _same_types(before[key], after[key], key)
-    elif isinstance(before, int) and not isinstance(before, bool) and isinstance(after, str) and field not in _EITHER:
-        raise TypeError("unrecognized type: int32")
 
 
 async def _new_events(found: AsyncIterator[Object]) -> AsyncIterator[Object]:
@@ -251,6 +234,12 @@ def _check_kind(kind: Kind, body: Object) -> None:
     if version not in (None, "", kind.api_version) and got == kind.kind:
         text = f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
         raise apistatus.bad_request(text)
+    if got in (None, "", kind.kind):
+        try:
+            decoding.check(kind, body)
+        except decoding.TypeMismatchError as error:
+            text = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {error}'
+            raise apistatus.bad_request(text) from error
 
 
 def _selectors(kind: Kind, query: Query, name: str) -> tuple[labels.Selector, tuple[labels.FieldRequirement, ...]]:
