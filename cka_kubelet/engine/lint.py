@@ -71,9 +71,10 @@ def _commands(lab: Lab) -> Iterator[tuple[Place, Command]]:
     for part in ("diagnose", "repair"):
         for index, command in enumerate(getattr(lab.solution, part)):
             yield ("solution", part, index), command
-    for number, wrong in enumerate(lab.wrong_repairs):
-        for index, command in enumerate(wrong.repair):
-            yield ("wrong_repairs", number, "repair", index), command
+    for key in ("other_repairs", "wrong_repairs"):
+        for number, repair in enumerate(getattr(lab, key)):
+            for index, command in enumerate(repair.repair):
+                yield (key, number, "repair", index), command
 
 
 def _warnings(lab: Lab) -> Iterator[tuple[Place, str]]:

@@ -98,6 +98,13 @@ class WrongRepair(Part):
     repair: Annotated[list[Command], Field(min_length=1)]
 
 
+class OtherRepair(Part):
+    """What is not the reference solution and as right: full points for repair and lasting."""
+
+    what: Line
+    repair: Annotated[list[Command], Field(min_length=1)]
+
+
 class Lab(Part):
     """A whole lab file. `workload`: objects that are there before anything is checked; `arrives`: after the fault."""
 
@@ -120,6 +127,7 @@ class Lab(Part):
     lasting: Annotated[list[Check], Field(min_length=1)]
     hints: Annotated[list[Hint], Field(min_length=3, max_length=3)]
     solution: Solution
+    other_repairs: list[OtherRepair] = Field(default_factory=list, max_length=4)
     wrong_repairs: Annotated[list[WrongRepair], Field(min_length=1)]
     debrief: Text
 

@@ -68,6 +68,11 @@ def score(lines: Sequence[Line], *, exam: bool, penalty: float, seconds: float) 
     return Score(graded, round(total - taken, 1), maximum, taken, ended, seconds)
 
 
+def not_looked_at(category: Category, name: str, expected: str) -> Line:
+    """A line that no longer matters, because one before it failed."""
+    return Line(category, name, Verdict.FAIL, expected, "not looked at after the first failure")
+
+
 def not_repaired(name: str, expected: str, repair: Verdict) -> Line:
     """A lasting line when there is nothing yet that could last; an ungraded repair makes it ungraded too."""
     verdict = Verdict.ERROR if repair is Verdict.ERROR else Verdict.FAIL
