@@ -48,6 +48,7 @@ def make_node(root: Path, name: str) -> FakeShell:
     shell.put(
         "/etc/kubernetes/kubelet.conf",
         b"clusters:\n- cluster:\n    certificate-authority-data: AAAA\n    server: https://10.99.1.2:6443\n"
+        b"contexts:\n- context:\n    cluster: default-cluster\n    user: default-auth\n"
         b"current-context: default-context\n",
         0o600,
     )
@@ -55,10 +56,16 @@ def make_node(root: Path, name: str) -> FakeShell:
         "/var/lib/kubelet/config.yaml",
         b"apiVersion: kubelet.config.k8s.io/v1beta1\n"
         b"authentication:\n  x509:\n    clientCAFile: /etc/kubernetes/pki/ca.crt\n"
+        b"authorization:\n  mode: Webhook\n  webhook:\n    cacheAuthorizedTTL: 0s\n"
         b"cgroupDriver: systemd\nclusterDomain: cluster.local\n"
         b"staticPodPath: /etc/kubernetes/manifests\n"
         b"containerRuntimeEndpoint: unix:///run/containerd/containerd.sock\n",
     )
+    shell.put("/usr/bin/kubelet", b"ELF", 0o755)
+    (root / "usr/local/sbin").mkdir(parents=True)
+    (root / "usr/local/share").mkdir()
+    (root / "etc/default").mkdir()
+    (root / "root").mkdir(exist_ok=True)
     drop_in = "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
     shell.put(drop_in, b"[Service]\nExecStart=\nExecStart=/usr/bin/kubelet $KUBELET_CONFIG_ARGS\n")
     shell.put("/var/lib/kubelet/kubeadm-flags.env", b'KUBELET_KUBEADM_ARGS=""\n')

@@ -113,8 +113,8 @@ def _dies_at(
 def test_two_faults_come_out_newest_first(first: str, nodes: Nodes, target: Target, journal: Journal) -> None:
     before = picture(nodes["node01"])
     put_in(journal, target, first)
-    second = NAMES[(NAMES.index(first) + 3) % len(NAMES)]
-    put_in(journal, target, "cni-config-missing" if first == "kubelet-masked" else second)  # masked: no restart
+    elsewhere = first in ("kubelet-masked", "unknown-flag", "flags-put-back")  # masked: no restart; the same file
+    put_in(journal, target, "cni-config-missing" if elsewhere else "unknown-flag")
     assert [record.fault for record, _ in undo_all(journal, target)][1] == first
     assert picture(nodes["node01"]) == before
 
