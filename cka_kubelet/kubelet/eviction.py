@@ -11,6 +11,7 @@ from cka_kubelet.kubelet.evictionrank import Observation, Pod, Usage
 from cka_kubelet.kubelet.reserved import SIGNALS, Threshold
 
 _PERIOD = 10.0
+_CLEANUP_PERIOD, _CLEANUP_TIMEOUT = 1.0, 30.0
 _HARD_GRACE = 1
 _CONDITIONS = {
     "memory": "MemoryPressure",
@@ -53,13 +54,18 @@ def exceeded(threshold: Threshold, seen: Observation, was_met: bool) -> bool:
     return seen.available < limit
 
 
+def _name(pod: Pod) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+
+
 class EvictionManager:
     """Evaluates the thresholds every 10 s.
 
     `image_filesystem` gives the runtime's file system, raising StatsError with the reason; `dedicated_images` tells
     whether it is another one than the kubelet's; `reclaim` frees images and dead containers; `active_pods`, `usages`
-    (by uid) and `evict` (pod, message, grace in seconds; returns when the pod is gone) are the pods' side;
-    `node_known`: the cache has the node. `max_grace` is evictionMaxPodGracePeriod, in seconds.
+    (by uid), `evict` (pod, message, grace in seconds; returns when nothing of it runs or it would not stop) and
+    `cleaned_up` (nothing of this pod is left) are the pods' side; `node_known`: the cache has the node. `max_grace` is
+    evictionMaxPodGracePeriod, in seconds.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class EvictionManager:
         active_pods: Callable[[], list[Pod]],
         usages: Callable[[Iterable[Pod]], Awaitable[dict[str, Usage]]],
         evict: Callable[[Pod, str, int], Awaitable[None]],
+        cleaned_up: Callable[[Pod], bool],
         max_grace: int = 0,
     ) -> None:
         self._clock = clock
@@ -93,6 +100,7 @@ class EvictionManager:
         self._dedicated_images = dedicated_images
         self._usages = usages
         self._evict = evict
+        self._cleaned_up = cleaned_up
         self._max_grace = max_grace
         self._first_seen: dict[Threshold, float] = {}
         self._last_seen: dict[str, float] = {}
@@ -113,30 +121,47 @@ class EvictionManager:
             err="no imagefs label for configured runtime",
         )
         while True:
-            if not await self.synchronize():
+            evicted = await self.synchronize()
+            if evicted:
+                await self._wait_for_cleanup(evicted)
+            else:
                 await asyncio.sleep(_PERIOD)
 
-    async def synchronize(self) -> bool:
-        """Look once, and act; whether a pod was evicted (then it is worth looking again at once)."""
+    async def _wait_for_cleanup(self, pods: list[Pod]) -> None:
+        """What they held must be free, and seen to be, before the next pod is judged."""
+        names = [_name(pod) for pod in pods]
+        text = "Eviction manager: pods evicted, waiting for pod to be cleaned up"
+        klog.info("eviction_manager.go:213", text, pods=names)
+        deadline = self._clock.monotonic() + _CLEANUP_TIMEOUT
+        while self._clock.monotonic() < deadline:
+            await asyncio.sleep(_CLEANUP_PERIOD)
+            if all(self._cleaned_up(pod) for pod in pods):
+                klog.info("eviction_manager.go:461", "Eviction manager: pods successfully cleaned up", pods=names)
+                return
+        text = "Eviction manager: timed out waiting for pods to be cleaned up"
+        klog.info("eviction_manager.go:453", text, pods=names)
+
+    async def synchronize(self) -> list[Pod]:
+        """Look once, and act; the pods that were evicted (then it is worth looking again soon)."""
         try:
             signals = await self._signals()
         except StatsError as error:
             klog.error("eviction_manager.go:295", "Eviction manager: failed to get summary stats", err=error)
-            return False
+            return []
         met = self._met(signals)
         now = self._clock.monotonic()
         for threshold in met:
             self._last_seen[_CONDITIONS[SIGNALS[threshold.signal]]] = now
         due = [threshold for threshold in met if now - self._first_seen[threshold] >= threshold.grace]
         self._due = set(due)
-        if await self._enforce_local_limits():
-            return True
+        if evicted := await self._enforce_local_limits():
+            return evicted
         if not due:
-            return False
+            return []
         due.sort(key=lambda threshold: SIGNALS[threshold.signal] != "memory")
         return await self._act(due, signals)
 
-    async def _enforce_local_limits(self) -> bool:
+    async def _enforce_local_limits(self) -> list[Pod]:
         """Evict pods whose emptyDirs, logs and writable layers outgrew the limits they state themselves."""
         pods = [pod for pod in self._active_pods() if evictionrank.limits_storage(pod)]
         usages = await self._usages(pods) if pods else {}
@@ -146,7 +171,7 @@ class EvictionManager:
             excess = evictionrank.storage_excess(pod, usage) if usage else None
             if excess and await self._try(pod, excess, _HARD_GRACE):
                 evicted.append(pod)
-        return bool(evicted)
+        return evicted
 
     async def _signals(self) -> dict[str, Observation]:
         if not self._node_known():
@@ -167,7 +192,7 @@ class EvictionManager:
         self._first_seen = {threshold: self._first_seen.get(threshold, now) for threshold in met}
         return met
 
-    async def _act(self, due: list[Threshold], signals: dict[str, Observation]) -> bool:
+    async def _act(self, due: list[Threshold], signals: dict[str, Observation]) -> list[Pod]:
         threshold = due[0]
         resource = SIGNALS[threshold.signal]
         klog.info("eviction_manager.go:376", "Eviction manager: attempting to reclaim", resourceName=resource)
@@ -175,7 +200,7 @@ class EvictionManager:
         if self._reclaimable(threshold) and await self._relieved():
             text = "Eviction manager: able to reduce resource pressure without evicting pods."
             klog.info("eviction_manager.go:383", text, resourceName=resource)
-            return False
+            return []
         klog.info("eviction_manager.go:387", "Eviction manager: must evict pod(s) to reclaim", resourceName=resource)
         active = self._active_pods()
         if not active:
@@ -183,19 +208,19 @@ class EvictionManager:
                 "eviction_manager.go:391",
                 "Eviction manager: eviction thresholds have been met, but no pods are active to evict",
             )
-            return False
+            return []
         usages = await self._usages(active)
         pods = evictionrank.rank(resource, active, usages)
-        names = [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pods]
+        names = [_name(pod) for pod in pods]
         klog.info("eviction_manager.go:406", "Eviction manager: pods ranked for eviction", pods=names)
         for pod in pods:
             usage = usages.get(pod["metadata"].get("uid", ""))
             text = evictionrank.message(resource, pod, usage, threshold, signals[threshold.signal])
             if await self._try(pod, text, self._grace(pod, threshold)):
                 observed.evictions.add(threshold.signal)
-                return True
+                return [pod]
         klog.info("eviction_manager.go:441", "Eviction manager: unable to evict any pods from the node")
-        return False
+        return []
 
     def _grace(self, pod: Pod, threshold: Threshold) -> int:
         if not threshold.grace:

@@ -96,6 +96,7 @@ class Kubelet:
             active_pods=self._active_pods,
             usages=self._pods.usages.of,
             evict=self._evict,
+            cleaned_up=lambda pod: self._pods.finished(pod["metadata"]["uid"]),
             max_grace=int(deps.config.get("evictionMaxPodGracePeriod") or 0),
         )
 

@@ -69,7 +69,7 @@ class PodManager:
         cri = deps.cri
         self._reader = RuntimeReader(cri)
         self.pleg = PLEG(self._reader, self._on_runtime_change)
-        self.statuses = StatusManager(deps.api, self.sources.mirror_of, self._is_finished)
+        self.statuses = StatusManager(deps.api, self.sources.mirror_of, self.finished)
         self.probes = ProbeManager(cri, self.events, self.statuses.get, self._probed)
         self.cgroups = Cgroups(
             settings.cgroup_driver, deps.cgroup_version, settings.cgroups_per_qos, settings.pids_limit
@@ -364,7 +364,8 @@ class PodManager:
                     return self.probes.started(container_id) if spec and spec.get("startupProbe") else True
         return False
 
-    def _is_finished(self, uid: str) -> bool:
+    def finished(self, uid: str) -> bool:
+        """Whether nothing of the pod is left on the node."""
         worker = self.workers.get(uid)
         return worker is None or worker.finished
 
@@ -433,6 +434,6 @@ class PodManager:
         """Remove every dead container of finished pods, and of the others all but the newest of each name."""
         for status in list(self.pleg.cache.values()):
             dead = [c for c in status.containers if c.state == rs.EXITED]
-            which = dead if self._is_finished(status.uid) else gc.superfluous(status)
+            which = dead if self.finished(status.uid) else gc.superfluous(status)
             await self._collector.containers(status, which)
             await self._collector.sandboxes(gc.old_sandboxes(status))

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ class _Node:
         self.clock = FakeClock()
         self.known = True
         self.dedicated = False
+        self.asked, self.stops_after = 0, 2
+        self.second = asyncio.Event()
         self.events: list[str] = []
         self.evicted: list[tuple[str, int]] = []
         self.pods = pods or []
@@ -96,7 +99,7 @@ class _Node:
             image_filesystem=self._filesystem, node_name="n", node_known=lambda: self.known,
             record=lambda reason, _message: self.events.append(reason),
             reclaim=self._reclaim, dedicated_images=lambda: self.dedicated, active_pods=lambda: list(self.pods),
-            usages=self._usages, evict=self._evict, max_grace=60,
+            usages=self._usages, evict=self._evict, cleaned_up=self._cleaned_up, max_grace=60,
         )  # fmt: skip
 
     async def _filesystem(self) -> system.Filesystem | None:
@@ -111,6 +114,13 @@ class _Node:
     async def _evict(self, pod: dict[str, Any], _message: str, grace: int) -> None:
         self.evicted.append((pod["metadata"]["name"], grace))
         self.pods.remove(pod)
+        if len(self.evicted) == 2:
+            self.second.set()
+
+    def _cleaned_up(self, _pod: dict[str, Any]) -> bool:
+        self.asked += 1
+        self.clock.sleep(10)
+        return self.asked >= self.stops_after
 
 
 _ALWAYS = Threshold("nodefs.available", None, 1.0, 0.0, "")
@@ -168,3 +178,18 @@ async def test_no_stats_before_the_node_is_known(capfd: pytest.CaptureFixture[st
     node.known = False
     await node.manager.synchronize()
     assert 'err="failed to get node info: node \\"n\\" not found"' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("stops_after", "end"), [(2, "pods successfully"), (9, "timed out waiting for pods to be")])
+async def test_an_evicted_pod_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], stops_after: int, end: str
+) -> None:
+    monkeypatch.setattr(eviction, "_CLEANUP_PERIOD", 0.0)
+    node = _Node(_ALWAYS, [_pod("a"), _pod("b")])
+    node.stops_after = stops_after
+    task = asyncio.create_task(node.manager.run())
+    await node.second.wait()
+    task.cancel()
+    assert node.asked == min(stops_after, 3), "for ever is 30 s"
+    said = capfd.readouterr().err
+    assert said.index("pods evicted, waiting for pod to be cleaned up") < said.index(end)
