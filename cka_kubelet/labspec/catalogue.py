@@ -28,7 +28,12 @@ def files() -> dict[str, Path]:
             for path in sorted(folder.iterdir()):
                 if path.suffix in SUFFIXES and path.is_file():
                     found.setdefault(path.stem, path)
-    return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))
+    return dict(sorted(found.items(), key=lambda item: _by_number(item[0])))
+
+
+def _by_number(name: str) -> tuple[str, int]:
+    family, _, number = name.rpartition("-")
+    return (family, int(number)) if number.isdecimal() else (name, 0)
 
 
 def find(name: str) -> LabFile:
