@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cka_kubelet import paths
-from cka_kubelet.clock import Clock
+from cka_kubelet.clock import Clock, wait_until
 from cka_kubelet.engine.debrief import debrief
 from cka_kubelet.engine.recorded import RecordedTerminal
 from cka_kubelet.engine.target import target_of
@@ -34,6 +34,8 @@ from cka_kubelet.sessions.recorder import Recorder, Rule
 from cka_kubelet.sessions.store import Store
 
 CHECKS_A_MINUTE = 10
+KUBELET = "kubelet.service"
+RESTART_SECONDS = 20.0
 
 
 class LabRun:
@@ -91,7 +93,9 @@ class LabRun:
             self._put_objects(self.lab.workload)
             self._require_baseline()
             self._remember_files()
+            since = self._api.snapshot().now - 1
             self._inject(progress)
+            self._await_restarted_kubelets(since)
             self._put_objects(self.lab.arrives)
             progress("symptom", f"waiting until it shows (at most {self.lab.symptom.within} s)")
             self._symptom.show()
@@ -138,6 +142,20 @@ class LabRun:
             )
             touched = frozenset(record.before.paths) if record.before else frozenset()
             self._faulty[use.on] = self._faulty.get(use.on, frozenset()) | touched
+
+    def _await_restarted_kubelets(self, since: float) -> None:
+        """What arrives must meet what restarted kubelets say of their nodes; else it is placed by what they said before
+        and refused by what they know now. `since`: by the API server's clock, whole seconds."""
+        if not self.lab.arrives:
+            return
+        records = self._journal.pending(self.cluster.id)
+        nodes = {record.node for record in records if record.before and KUBELET in record.before.units}
+
+        def told() -> bool:
+            snapshot = self._api.snapshot()
+            return all((snapshot.node(node).heartbeat or 0) >= since for node in nodes)
+
+        wait_until(told, RESTART_SECONDS, self._clock, every=0.2)
 
     # -- the learner's time
 

@@ -21,7 +21,7 @@ def pod_ready(check: PodReady, api: ApiWitness, clock: Clock, patience: float) -
 
     def ready() -> bool:
         nonlocal found
-        pods = [p for p in api.pods(check.namespace, check.pod, check.selector) if p.status != "Terminating"]
+        pods = [pod for pod in api.pods(check.namespace, check.pod, check.selector) if not pod.over]
         found = ", ".join(f"{pod.name}: {pod.status}" for pod in pods[:5]) or "no pod"
         if len(pods) < check.count or not all(pod.ready for pod in pods):
             found += "" if all(pod.ready for pod in pods) else ", not Ready"

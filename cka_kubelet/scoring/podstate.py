@@ -10,7 +10,7 @@ from typing import Any
 class PodState:
     """`status`: kubectl's STATUS column. `containers`: the runtime's ids of what runs. `since`: of the Ready
     condition, else of the pod's creation, seconds since the epoch. `message`: what a waiting container or an unmet
-    condition says."""
+    condition says. `over`: finished or being deleted; a controller has made another in its place."""
 
     name: str
     uid: str
@@ -20,6 +20,7 @@ class PodState:
     message: str
     since: float | None
     containers: tuple[str, ...] = ()
+    over: bool = False
 
 
 def pod_state(pod: Mapping[str, Any]) -> PodState:
@@ -39,6 +40,7 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         message=_message(status, containers, conditions)[:500],
         since=epoch(ready.get("lastTransitionTime")) or epoch(metadata.get("creationTimestamp")),
         containers=tuple(name.partition("://")[2] for name in running),
+        over=gone is not None or status.get("phase") in ("Failed", "Succeeded"),
     )
 
 

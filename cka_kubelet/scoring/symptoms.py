@@ -62,7 +62,7 @@ def _node(symptom: NodeSymptom, api: ApiWitness) -> Sight:
 def _pod(symptom: PodSymptom, api: ApiWitness) -> Sight:
     subject = pod_subject(symptom)
     pods = api.pods(symptom.namespace, symptom.pod, symptom.selector)
-    pods = [pod for pod in pods if pod.status != "Terminating"] or pods
+    pods = [pod for pod in pods if not pod.over] or pods
     if not pods:
         return Sight(re.fullmatch(symptom.status, ABSENT) is not None, False, subject, ABSENT)
     said = _events(pods, api, symptom.namespace) if symptom.event else {}

@@ -27,7 +27,8 @@ def _pods(namespace: str) -> str:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """One node as the API server has it. Times are seconds since the epoch; `renewed` is of the node's Lease.
+    """One node as the API server has it. Times are seconds since the epoch; `heartbeat` is when the kubelet last
+    wrote the Ready condition, `renewed` of the node's Lease.
 
     `ready` is Kubernetes' True, False or Unknown, "" when the node or its condition is missing.
     """
@@ -37,6 +38,7 @@ class NodeFacts:
     reason: str = ""
     message: str = ""
     since: float | None = None
+    heartbeat: float | None = None
     renewed: float | None = None
     unschedulable: bool = False
     roles: str = ""
@@ -208,6 +210,7 @@ def _facts(node: Mapping[str, Any], leases: Mapping[str, Any]) -> NodeFacts:
         reason=str(ready.get("reason", "")),
         message=str(ready.get("message", ""))[:2000],
         since=epoch(ready.get("lastTransitionTime")),
+        heartbeat=epoch(ready.get("lastHeartbeatTime")),
         renewed=epoch(_get(leases.get(name), "spec", "renewTime")),
         unschedulable=bool(_get(node, "spec", "unschedulable")),
         roles=",".join(sorted(key.removeprefix(prefix) for key in labels if str(key).startswith(prefix))),
