@@ -33,7 +33,7 @@ def same(pod: objects.Pod, mirror: objects.Pod) -> bool:
 
 
 class MirrorClient:
-    """Creates and deletes mirror pods. Failures are logged; the next sync tries again."""
+    """Creates and deletes mirror pods. Failures are logged; the next sync tries again (pod/mirror_client.go)."""
 
     def __init__(self, api: APIClient | None) -> None:
         self._api = api
@@ -43,15 +43,13 @@ class MirrorClient:
             return
         try:
             await self._api.create(f"/api/v1/namespaces/{objects.namespace(pod)}/pods", mirror_of(pod, node))
-        except StatusError as error:
-            if error.code != 409:
-                klog.error("kubelet.go:3542", "Failed creating a mirror pod for", err=error, pod=objects.key(pod))
-        except TransportError as error:
+        except (StatusError, TransportError) as error:  # "already exists" too, while the watch has not told of it
             klog.error("kubelet.go:3542", "Failed creating a mirror pod for", err=error, pod=objects.key(pod))
 
-    async def delete(self, mirror: objects.Pod) -> None:
+    async def delete(self, mirror: objects.Pod) -> bool:
+        """Whether this very mirror was there and is deleted."""
         if self._api is None:
-            return
+            return False
         path = f"/api/v1/namespaces/{objects.namespace(mirror)}/pods/{objects.name(mirror)}"
         options = {
             "kind": "DeleteOptions",
@@ -64,3 +62,5 @@ class MirrorClient:
         except (StatusError, TransportError) as error:
             if not (isinstance(error, StatusError) and error.code in (404, 409)):
                 klog.error("mirror_client.go:134", "Failed deleting a mirror pod", err=error, pod=objects.key(mirror))
+            return False
+        return True

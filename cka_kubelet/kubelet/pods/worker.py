@@ -274,9 +274,10 @@ class PodWorker:
     async def _mirror(self, pod: objects.Pod) -> None:
         m = self._m
         found = m.sources.mirror_of(pod)
-        if found is not None and (objects.deleted(found) or not mirror.same(pod, found)):
-            await m.mirror_client.delete(found)
-            found = None
+        if found is not None:
+            current = mirror.same(pod, found) and not objects.deleted(found)
+            if not current and await m.mirror_client.delete(found):
+                found = None
         if found is not None or not m.has_api:
             return
         node = m.node()
