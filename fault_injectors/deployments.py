@@ -4,7 +4,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from cka_kubelet.faults import Context, Parameter, PatchObject, PutObject, Step
+from cka_kubelet.faults import Absent, Context, Parameter, PatchObject, PutObject, Step
 
 _WHOSE = (Parameter("deployment", "web", "whose pods"), Parameter("namespace", "default", "where it is"))
 
@@ -165,7 +165,7 @@ class HandlerUnknown:
 
 
 class VolumeTypeWrong:
-    """Mount a path of the node that has to be a directory and is not there."""
+    """Mount a path of the fault's node that has to be a directory and is not there."""
 
     name = "volume-type-wrong"
     parameters = _WHOSE
@@ -176,5 +176,5 @@ class VolumeTypeWrong:
             if "hostPath" in volume:
                 wrong = context.random.choice(("/srv/web-data", "/var/lib/web", "/opt/web/content", "/mnt/web"))
                 volume["hostPath"] = {"path": wrong, "type": "Directory"}
-                return _with(path, volumes=spec["volumes"])
+                return [Absent(wrong), *_with(path, volumes=spec["volumes"])]
         raise ValueError(f"{path} mounts no path of the node")

@@ -47,7 +47,7 @@ class SymptomWatch:
             except NodeError as err:  # the fault may have taken what is asked with it for a while
                 found = err.message
                 return False
-            found = f"{sight.subject} is {sight.state} ({sight.detail[:200]})"
+            found = f"`{sight.subject}` {sight.state} ({sight.detail[:200]})"
             return sight.shows
 
         if not wait_until(shows, symptom.within, self._clock, every=0.2):

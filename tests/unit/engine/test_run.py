@@ -7,14 +7,21 @@ import pytest
 
 from cka_kubelet.clock import FakeClock
 from cka_kubelet.engine.run import CHECKS_A_MINUTE, LabRun
+from cka_kubelet.engine.watch import LOOK_SECONDS, SymptomWatch
+from cka_kubelet.engine.workload import Workload
 from cka_kubelet.errors import EnvironmentError_, LabStartError, NodeUnreachableError, UsageError
+from cka_kubelet.faults.injection import Target, inject, undo_all
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.labspec import catalogue
+from cka_kubelet.labspec.symptoms import CommandSymptom
+from cka_kubelet.remote.shell import Result
 from cka_kubelet.scoring.grading import CAUSE_KEYS
 from cka_kubelet.scoring.result import Verdict
+from cka_kubelet.scoring.witness import ApiWitness
 from cka_kubelet.sessions.store import Store
 from tests.unit.engine.cluster import FakeCluster
 from tests.unit.faults.nodes import picture
+from tests.unit.faults.objects import FakeObjects
 
 KUBELET = "kubelet.service"
 Make = Callable[..., LabRun]
@@ -245,3 +252,44 @@ def test_the_debrief_shows_ones_own_way_beside_an_experts(make: Make, cluster: F
     assert "````text\n01:05  node01: echo '```'   [exit 1]\n````" in text
     assert "node01: systemctl enable --now kubelet" in text
     assert "not in your history" not in text
+
+
+def test_what_a_lab_brings_leaves_with_it(cluster: FakeCluster, journal: Journal, clock: FakeClock) -> None:
+    """Before the baseline and after the fault; journalled, so that a crash in between leaves nothing either."""
+    api = FakeObjects({})
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}}
+    target = Target(cluster.id, cluster.shell, "controlplane", api, clock)
+    inject(journal, target, "x", Workload([manifest]), "controlplane", {})
+    path = "/api/v1/namespaces/default/configmaps/web"
+    assert list(api.objects) == [path]
+    [(record, changed)] = undo_all(Journal(journal._directory), target)
+    assert (record.fault, changed, api.objects) == ("workload", [path], {})
+
+
+def test_no_symptom_but_the_nodes_own_is_looked_for_separately(make: Make) -> None:
+    run = make()
+    run.prepare(quiet)
+    assert run.symptom() is None
+
+
+def test_evidence_counts_until_a_command_works_again(cluster: FakeCluster, clock: FakeClock) -> None:
+    shell = cluster.shell("node01")
+    fails = True
+    shell.answers.append(
+        lambda argv, data: Result(tuple(argv), int(fails), b"", b"no such file") if "crictl" in argv else None
+    )
+    symptom = CommandSymptom(kind="crictl", node="node01", run="crictl ps", fails="no such file")
+    watch = SymptomWatch(symptom, ApiWitness(cluster), cluster.shell, clock)
+    watch.show()
+    assert watch.gone_since() == float("inf")
+    clock.sleep(10)
+    assert watch.now().shows
+    fails = False
+    assert watch.now().shows, "no more than one look in LOOK_SECONDS"
+    clock.sleep(LOOK_SECONDS)
+    assert watch.now().healthy
+    mended = clock.now()
+    clock.sleep(60)
+    assert watch.gone_since() == mended
+    with pytest.raises(LabStartError, match=r"did not show within 60 s: `crictl ps` works"):
+        watch.show()
