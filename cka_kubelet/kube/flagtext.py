@@ -51,11 +51,14 @@ def _scalar(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def values(parsed: ParsedFlags, flags: Mapping[str, Flag], default: Default) -> dict[str, str]:
+    """What every flag's `String()` gives, by name."""
+    return {name: value_text(flag, parsed.values.get(name, default(flag))) for name, flag in flags.items()}
+
+
 def log_flags(parsed: ParsedFlags, flags: Mapping[str, Flag], default: Default) -> None:
     """A FLAG line for every flag, by name (component-base/cli/flag PrintFlags)."""
-    for name in sorted(flags):
-        flag = flags[name]
-        shown = value_text(flag, parsed.values.get(name, default(flag)))
+    for name, shown in sorted(values(parsed, flags, default).items()):
         klog.raw("I", "flags.go:64", f"FLAG: --{name}={quote(shown)}", v=1)
 
 

@@ -34,6 +34,7 @@ class Dependencies:
     `allocatable`: what pods may use, by resource name; `pressure`: condition types now true (MemoryPressure, …).
     `serving`: TLS of :10250.
     `shutting_down`: whether the machine is about to go down, and no pod may start.
+    `flag_values`: every command line flag as text.
     `fatal`: end the process with an exit code, at once, after the line that explains it was logged.
     """
 
@@ -62,6 +63,7 @@ class Dependencies:
     allocatable: Callable[[], dict[str, Quantity]] = dict
     pressure: Callable[[], set[str]] = set
     shutting_down: Callable[[], bool] = bool
+    flag_values: Callable[[], dict[str, str]] = dict
     runtime_name: str = "containerd"
     runtime_version: str = ""
 

@@ -28,6 +28,11 @@ def _default(flag: Flag) -> Any:
     return value
 
 
+def values(parsed: ParsedFlags) -> dict[str, str]:
+    """Every flag's value as text, by name: what /flagz tells."""
+    return flagtext.values(parsed, FLAGS, _default)
+
+
 def log_flags(parsed: ParsedFlags) -> None:
     """A FLAG line for every flag."""
     flagtext.log_flags(parsed, FLAGS, _default)

@@ -140,6 +140,7 @@ async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str,
         serving=tls,
         node_ips=node_ips,
         allocatable=lambda: left,
+        flag_values=lambda: _flag_values(parsed),
         runtime_name=version.runtime_name,
         runtime_version=version.runtime_version,
     )
@@ -150,6 +151,12 @@ async def run(parsed: ParsedFlags, config: KubeletConfiguration, node_name: str,
         await kubelet.wait()
     else:
         await watchdog.run(watchdog_every)
+
+
+def _flag_values(parsed: ParsedFlags) -> dict[str, str]:
+    from cka_kubelet.kubelet import flagshow  # only when somebody asks
+
+    return flagshow.values(parsed)
 
 
 def _oom_score(config: KubeletConfiguration) -> None:

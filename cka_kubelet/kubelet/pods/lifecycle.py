@@ -7,6 +7,7 @@ from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.gofmt import quote as q
+from cka_kubelet.kubelet import observed
 from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.probes import checks
 
@@ -35,7 +36,11 @@ class Hooks:
         elif handler.get("httpGet"):
             await self._http(pod, container, ips, handler["httpGet"])
         elif handler.get("sleep"):
-            await asyncio.sleep(float(handler["sleep"].get("seconds") or 0))
+            try:
+                await asyncio.sleep(float(handler["sleep"].get("seconds") or 0))
+            except asyncio.CancelledError:
+                observed.sleeps_cut.add()
+                raise
 
     async def _http(
         self, pod: objects.Pod, container: objects.Container, ips: list[str], action: dict[str, Any]

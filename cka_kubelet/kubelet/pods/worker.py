@@ -160,6 +160,11 @@ class PodWorker:
     def _runtime_status(self) -> rs.PodStatus:
         return self._m.pleg.cache.get(self.uid) or rs.empty(self.pod)
 
+    def _show(self, status: dict[str, Any]) -> None:
+        if status["phase"] == "Running" and (self._m.statuses.get(self.uid) or {}).get("phase") == "Pending":
+            observed.pod_start_seconds.add(time.monotonic() - self._born)
+        self._m.statuses.set(self.pod, status)
+
     def _generate(self, runtime: rs.PodStatus, terminal: bool = False) -> dict[str, Any]:
         m = self._m
         view = api_status.View(
@@ -220,14 +225,12 @@ class PodWorker:
         verbose.step("SyncPod enter", pod)
         runtime = self._runtime_status()
         status = self._generate(runtime)
-        if status["phase"] == "Running" and (m.statuses.get(self.uid) or {}).get("phase") == "Pending":
-            observed.pod_start_seconds.add(time.monotonic() - self._born)
         if self._past_deadline(status):
             text = "Pod was active on the node longer than the specified deadline"
             m.events.pod(pod, NORMAL, "DeadlineExceeded", text)
             self.terminate(reason="DeadlineExceeded", message=text)
             return 0.0
-        m.statuses.set(pod, status)
+        self._show(status)
         if status["phase"] in ("Succeeded", "Failed"):
             self.terminating = True
             return 0.0
@@ -241,7 +244,7 @@ class PodWorker:
         runtime = await self._resize(runtime)
         if not await m.runtime.sync(pod, runtime):
             return self._resync(status)
-        m.statuses.set(pod, self._generate(await self._refresh(settle=True)))
+        self._show(self._generate(await self._refresh(settle=True)))
         return 0.0
 
     def _resync(self, status: dict[str, Any]) -> float:

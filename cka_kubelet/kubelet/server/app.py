@@ -17,7 +17,7 @@ from cka_kubelet.kubelet.dependencies import Dependencies
 from cka_kubelet.kubelet.pods import objects
 from cka_kubelet.kubelet.pods import runtime_status as rs
 from cka_kubelet.kubelet.pods.manager import PodManager
-from cka_kubelet.kubelet.server import containerlogs, routes, streaming, varlog
+from cka_kubelet.kubelet.server import containerlogs, extras, routes, streaming, varlog
 from cka_kubelet.kubelet.server.auth import Auth, AuthorizationError
 from cka_kubelet.kubelet.server.metrics import Metrics
 from cka_kubelet.kubelet.server.stats import Summary
@@ -46,6 +46,8 @@ def _is_ip(text: str) -> bool:
 
 
 NOT_FOUND = "404 page not found\n"
+NO_ROUTE = "404: Page Not Found"
+"""What go-restful says of a path below one that it serves; the other is the Go mux's."""
 
 
 class KubeletServer:
@@ -68,6 +70,7 @@ class KubeletServer:
             "runningpods": (("GET",), self._running_pods),
             "configz": ((), self._configz),
             "metrics": ((), self._metric),
+            **extras.handlers(deps, pods),
             "stats": (("GET",), self._stats),
             "logs": (("GET",), self._log_files),
             "containerLogs": (("GET",), self._container_logs),
@@ -145,7 +148,7 @@ class KubeletServer:
     async def _dispatch(self, request: Request) -> Answer:
         word = request.path.split("/")[1]
         if word not in self._handlers:
-            return text(404, "404: Page Not Found")
+            return text(404, NO_ROUTE)
         methods, handler = self._handlers[word]
         if not self._debug and word in ("containerLogs", "exec", "attach", "portForward", "run", "logs", "runningpods"):
             return text(405, "Debug endpoints are disabled.")
@@ -193,11 +196,15 @@ class KubeletServer:
             return text(404, NOT_FOUND)
         return _json(self._deps.config.configz())
 
-    async def _pod_list(self, _request: Request, _rest: list[str]) -> Answer:
+    async def _pod_list(self, _request: Request, rest: list[str]) -> Answer:
+        if rest:
+            return text(404, NO_ROUTE)
         items = [{k: v for k, v in p.items() if k not in ("kind", "apiVersion")} for p in self._pods.pods()]
         return _json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
 
-    async def _running_pods(self, _request: Request, _rest: list[str]) -> Answer:
+    async def _running_pods(self, _request: Request, rest: list[str]) -> Answer:
+        if rest:
+            return text(404, NO_ROUTE)
         items = []
         for status in self._pods.pleg.cache.values():
             containers = [{"name": c.name, "image": c.image_id, "resources": {}} for c in status.running()]
@@ -217,7 +224,7 @@ class KubeletServer:
 
     async def _stats(self, _request: Request, rest: list[str]) -> Answer:
         if rest != ["summary"]:
-            return text(404, "404: Page Not Found")
+            return text(404, NO_ROUTE)
         body = json.dumps(await self._summary.collect(), indent=1).encode()
         return Response(200, [JSON], body)
 
@@ -233,7 +240,7 @@ class KubeletServer:
 
     async def _container_logs(self, request: Request, rest: list[str]) -> Answer:
         if len(rest) != 3:
-            return text(404, NOT_FOUND)
+            return text(404, NO_ROUTE)
         namespace, name, container = rest
         try:
             options = containerlogs.parse_options(request.query, time.time())
@@ -269,7 +276,7 @@ class KubeletServer:
     def _target(self, rest: list[str]) -> tuple[objects.Pod, rs.ContainerStatus] | Response:
         """The pod and running container that /exec, /attach and /run paths name."""
         if len(rest) not in (3, 4):
-            return text(404, NOT_FOUND)
+            return text(404, NO_ROUTE)
         pod = self._pods.find(rest[0], rest[1], rest[2] if len(rest) == 4 else "")
         if pod is None:
             return text(404, "pod does not exist")
@@ -315,7 +322,7 @@ class KubeletServer:
 
     async def _port_forward(self, request: Request, rest: list[str]) -> Answer:
         if len(rest) not in (2, 3):
-            return text(404, NOT_FOUND)
+            return text(404, NO_ROUTE)
         pod = self._pods.find(rest[0], rest[1], rest[2] if len(rest) == 3 else "")
         if pod is None:
             return text(404, "pod does not exist")
@@ -344,7 +351,7 @@ class KubeletServer:
 
     async def _debug_flags(self, request: Request, rest: list[str]) -> Answer:
         if rest != ["flags", "v"]:
-            return text(404, "404: Page Not Found")
+            return text(404, NO_ROUTE)
         plain = ("content-type", "text/plain")
         if request.method != "PUT":
             return Response(406, [plain], b"unsupported http method\n")

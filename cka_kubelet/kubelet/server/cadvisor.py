@@ -78,6 +78,7 @@ _DISKS: dict[str, tuple[str, int, float, str]] = {
     "container_fs_write_seconds_total": ("counter", 10, 1e3, "Cumulative count of seconds spent writing"),
     "container_fs_writes_merged_total": ("counter", 8, 1, "Cumulative count of writes merged"),
 }
+_DISK_COUNTS = {"container_fs_reads_total": 3, "container_fs_writes_total": 7}
 _NETWORK = {
     "container_network_receive_bytes_total": (0, "Cumulative count of bytes received"),
     "container_network_receive_errors_total": (2, "Cumulative count of errors encountered while receiving"),
@@ -132,7 +133,7 @@ def render(reader: CgroupReader, shown: list[Group], filesystems: Mapping[str, s
     now = int(time.time() * 1000)
     page = _version()
     page += _cpu_families(reader, shown, now) + _memory_families(reader, shown, now)
-    page += _io_families(reader, shown, now) + _filesystem_families(filesystems, now)
+    page += _io_families(reader, shown, set(filesystems), now) + _filesystem_families(filesystems, now)
     page += _network_families(shown, now) + _process_families(reader, shown, now)
     page += _families(_PRESSURE, shown, lambda g: reader.pressure(g.path), "counter", now)
     seen, born = time.time(), "Start time of the container since unix epoch in seconds."
@@ -189,8 +190,10 @@ def _memory_families(reader: CgroupReader, shown: list[Group], now: int) -> str:
     return page + _families(_MEMORY_SPEC, shown, lambda g: values[g.path], "gauge", None)
 
 
-def _io_families(reader: CgroupReader, shown: list[Group], now: int) -> str:
-    devices = _devices()
+def _io_families(reader: CgroupReader, shown: list[Group], shown_on: Iterable[str], now: int) -> str:
+    devices, root = _devices(), _labels("/")
+    lines = (line.split() for line in system.read_text("/proc/diskstats").splitlines())
+    disks = [(f"/dev/{fields[2]}", fields) for fields in lines if len(fields) > 13]
     values = [
         (group, devices.get(number, ""), found) for group in shown for number, found in reader.io(group.path).items()
     ]
@@ -199,6 +202,10 @@ def _io_families(reader: CgroupReader, shown: list[Group], now: int) -> str:
         samples = [
             Sample({**g.labels, "device": device}, v[key], now) for g, device, v in values if key in v and device
         ]
+        if name in _DISK_COUNTS:  # of the machine cAdvisor also tells what its file systems' devices did
+            samples += [
+                Sample({**root, "device": d}, int(f[_DISK_COUNTS[name]]), now) for d, f in disks if d in shown_on
+            ]
         page += family(name, "counter", text, samples)
     return page
 

@@ -99,6 +99,12 @@ kubelet_cpu_manager_shared_pool_size_millicores
   The size of the shared CPU pool for non-guaranteed QoS pods, in millicores.
 kubelet_desired_pods
   The number of pods the kubelet is being instructed to run. static is true if the pod is not from the apiserver.
+kubelet_evented_pleg_connection_error_count
+  The number of errors encountered during the establishment of streaming connection with the CRI runtime.
+kubelet_evented_pleg_connection_latency_seconds
+  The latency of streaming connection with the CRI runtime, measured in seconds.
+kubelet_evented_pleg_connection_success_count
+  The number of times a streaming client was obtained to receive CRI Events.
 kubelet_evictions
   Cumulative number of pod evictions by eviction signal
 kubelet_graceful_shutdown_end_time_seconds
@@ -119,6 +125,10 @@ kubelet_image_pull_duration_seconds
   Duration in seconds to pull an image.
 kubelet_managed_ephemeral_containers
   Current number of ephemeral containers in pods managed by this kubelet.
+kubelet_memory_manager_pinning_errors_total
+  The number of memory pages allocations which required pinning that failed.
+kubelet_memory_manager_pinning_requests_total
+  The number of memory pages allocations which required pinning.
 kubelet_metrics_provider
   Metrics provider used by kubelet to collect container stats. Values can be 'cadvisor' and 'cri'
 kubelet_mirror_pods
@@ -143,6 +153,8 @@ kubelet_orphaned_runtime_pods_total
   Number of pods that have been detected in the container runtime without being already known to the pod worker.
   This typically indicates the kubelet was restarted while a pod was force deleted in the API or in the local
   configuration, which is unusual.
+kubelet_pleg_discard_events
+  The number of discard events in PLEG.
 kubelet_pleg_last_seen_seconds
   Timestamp in seconds when PLEG was last seen active.
 kubelet_pleg_relist_duration_seconds
@@ -191,6 +203,8 @@ kubelet_runtime_operations_total
   Cumulative number of runtime operations by operation type.
 kubelet_server_expiration_renew_errors
   Counter of certificate renewal errors.
+kubelet_sleep_action_terminated_early_total
+  The number of times lifecycle sleep handler got terminated before it finishes
 kubelet_started_containers_errors_total
   Cumulative number of errors when starting containers
 kubelet_started_containers_total

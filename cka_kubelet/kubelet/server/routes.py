@@ -20,6 +20,7 @@ KNOWN = (
     "/pods",
     "/runningpods/",
     "/configz",
+    "/flagz",
     "/metrics",
     "/stats/",
     "/logs/",

@@ -57,14 +57,11 @@ def test_every_family_has_its_text() -> None:
     assert TEXTS["authentication_token_cache_request_total"] == "[ALPHA] "
 
 
-def test_certificates_are_shown_only_where_they_are_managed() -> None:
-    names = {each.name for each in observed.every()}
-    assert "kubelet_server_expiration_renew_errors" not in names
+def test_certificates_are_shown_only_where_they_are_managed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observed, "expiries", {})
+    assert "kubelet_server_expiration_renew_errors" not in {each.name for each in observed.every()}
     observed.certificate("kubernetes.io/kubelet-serving", 5.0)
-    try:
-        names = {each.name for each in observed.every()}
-    finally:
-        del observed.expiries["kubernetes.io/kubelet-serving"]
+    names = {each.name for each in observed.every()}
     assert {"kubelet_server_expiration_renew_errors", "kubelet_certificate_manager_server_rotation_seconds"} <= names
 
 
