@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cka_kubelet.controlplane.client import STRATEGIC_MERGE, Client
-from cka_kubelet.controlplane.controllers import scheduling
+from cka_kubelet.controlplane.controllers import preemption, scheduling
 from cka_kubelet.controlplane.controllers.informer import APIError, Informer, Informers, Key, Loop, each, key_of
+from cka_kubelet.controlplane.controllers.podaffinity import Neighbours
+from cka_kubelet.controlplane.controllers.preemption import Against
 from cka_kubelet.controlplane.controllers.recorder import Recorder
 from cka_kubelet.controlplane.controllers.volumebinder import VolumeBinder
 from cka_kubelet.kube import klog
@@ -71,11 +73,21 @@ class Scheduler:
             await self._refuse(key, pod, scheduling.failure_message({}, problem, len(self._nodes.items)))
             return
         by_node, reasons, fitting = self._by_node(), {}, []
-        for (_, name), node in sorted(self._nodes.items.items()):
+        nodes = {name: node for (_, name), node in sorted(self._nodes.items.items())}
+
+        def against(name: str, on_node: list[Object]) -> list[str]:
+            node = nodes[name]
+            return (
+                scheduling.reasons_against(pod, node, on_node)
+                or volumes.against(pod, node)
+                or Neighbours(nodes, {**by_node, name: on_node}, scheduling.affinity_matches).against(pod, node)
+            )
+
+        for name, node in nodes.items():
             on_node = by_node.get(name, [])
-            against = scheduling.reasons_against(pod, node, on_node) or volumes.against(pod, node)
-            if against:
-                reasons[name] = against
+            found = against(name, on_node)
+            if found:
+                reasons[name] = found
             else:
                 fitting.append((-scheduling.score(pod, node, on_node), name))
         if fitting:
@@ -83,7 +95,46 @@ class Scheduler:
             if await self._volumes.bind(pod, self._nodes.items["", chosen]):  # else once the volumes are bound
                 await self._bind(key, pod, chosen)
         else:
+            await self._no_room(key, pod, reasons, by_node, against)
+
+    async def _no_room(
+        self, key: Key, pod: Object, reasons: dict[str, list[str]], by_node: dict[str, list[Object]], against: Against
+    ) -> None:
+        """No node takes the pod as things are: push others out, or say why that does not help."""
+        why_not = preemption.not_eligible(pod, by_node)
+        if why_not:
+            await self._refuse(key, pod, scheduling.failure_message(reasons, ineligible=why_not))
+            return
+        curable = [name for name, found in reasons.items() if scheduling.curable(found)]
+        choice = preemption.choose(pod, curable, by_node, against)
+        if choice is None:
             await self._refuse(key, pod, scheduling.failure_message(reasons))
+            return
+        for victim in choice.victims:
+            await self._push_out(victim, pod, choice.node)
+        await self._refuse(key, pod, scheduling.failure_message(reasons, preempted=True), choice.node)
+
+    async def _push_out(self, victim: Object, pod: Object, node: str) -> None:
+        if victim["metadata"].get("deletionTimestamp"):
+            return
+        namespace, name = key_of(victim)
+        path, now = f"/api/v1/namespaces/{namespace}/pods/{name}", timestamp(self._now())
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "PreemptionByScheduler",
+            "message": f"{_NAME}: preempting to accommodate a higher priority pod",
+            "lastTransitionTime": now,
+        }
+        try:
+            await self._client.patch(f"{path}/status", {"status": {"conditions": [condition]}}, STRATEGIC_MERGE)
+            await self._client.delete(path, {"preconditions": {"uid": victim["metadata"]["uid"]}})
+        except APIError as error:
+            if getattr(error, "code", 0) != 404:
+                klog.error("executor.go:192", "Preempted pod cannot be deleted", err=error, pod=f"{namespace}/{name}")
+            return
+        message = f"Preempted by pod {pod['metadata']['uid']} on node {node}"
+        await self._recorder.event(victim, "Pod", "Preempted", message)
 
     async def _bind(self, key: Key, pod: Object, node: str) -> None:
         namespace, name = key
@@ -102,7 +153,7 @@ class Scheduler:
         message = f"Successfully assigned {namespace}/{name} to {node}"
         await self._recorder.event(pod, "Pod", "Scheduled", message)
 
-    async def _refuse(self, key: Key, pod: Object, message: str) -> None:
+    async def _refuse(self, key: Key, pod: Object, message: str, nominated: str = "") -> None:
         told, when = self._told.get(key, ("", 0.0))
         now = self._now()
         if told == message and now - when < _AGAIN_SECONDS - 1:
@@ -118,9 +169,12 @@ class Scheduler:
             "lastProbeTime": None,
             "lastTransitionTime": timestamp(now),
         }
-        patch = {"status": {"conditions": [condition]}}
+        status: Object = {"conditions": [condition]}
+        if nominated:
+            status["nominatedNodeName"] = nominated
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/status"
         try:
-            await self._client.patch(f"/api/v1/namespaces/{namespace}/pods/{name}/status", patch, STRATEGIC_MERGE)
+            await self._client.patch(path, {"status": status}, STRATEGIC_MERGE)
         except APIError as error:
             klog.error("schedule_one.go:1138", "Error updating pod", err=error, pod=f"{namespace}/{name}")
 

@@ -4,11 +4,18 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from cka_kubelet.controlplane.controllers import podaffinity
 from cka_kubelet.kube import nodeselector
 from cka_kubelet.kube.quantity import parse
 from cka_kubelet.kube.taints import tolerates
 
 Object = dict[str, Any]
+
+_CURABLE = (
+    "Insufficient", "Too many", "node(s) didn't have free ports", podaffinity.NOT_FAR, podaffinity.OTHERS_REFUSE,
+    podaffinity.NOT_SPREAD,
+)  # fmt: skip
+"""What pushing others out could change."""
 
 
 def parse_quantity(text: object) -> int:
@@ -49,7 +56,9 @@ def allocatable(node: Object) -> dict[str, int]:
     return {name: parse_quantity(value) for name, value in found.items()}
 
 
-def _affinity_matches(spec: Object, node: Object) -> bool:
+def affinity_matches(pod: Object, node: Object) -> bool:
+    """Whether the node is one that the pod's node selector and node affinity want."""
+    spec = pod.get("spec") or {}
     node_labels = node["metadata"].get("labels") or {}
     if any(node_labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
         return False
@@ -91,7 +100,7 @@ def reasons_against(pod: Object, node: Object, on_node: list[Object]) -> list[st
     taint_found = untolerated(spec, node)
     if taint_found is not None:
         return ["node(s) had untolerated taint(s)"]
-    if not _affinity_matches(spec, node):
+    if not affinity_matches(pod, node):
         return ["node(s) didn't match Pod's node affinity/selector"]
     wanted_ports = _ports(spec)
     if wanted_ports and any(wanted_ports & _ports(other.get("spec") or {}) for other in on_node):
@@ -136,10 +145,13 @@ def _owner(pod: Object) -> str:
     return str(owners[0].get("uid", "")) if owners else ""
 
 
-def failure_message(reasons: dict[str, list[str]], problem: str = "", nodes: int = 0) -> str:
+def failure_message(
+    reasons: dict[str, list[str]], problem: str = "", nodes: int = 0, *, ineligible: str = "", preempted: bool = False
+) -> str:
     """The text of FailedScheduling (`framework.FitError`), from each node's reasons.
 
-    `problem`: what already kept the pod from all `nodes`, before any was looked at.
+    `problem`: what already kept the pod from all `nodes`, before any was looked at. `ineligible`: why others cannot be
+    pushed out; `preempted`: some have been.
     """
     total = nodes or len(reasons)
     if not total:
@@ -147,8 +159,11 @@ def failure_message(reasons: dict[str, list[str]], problem: str = "", nodes: int
     counts = Counter(reason for found in reasons.values() for reason in found)
     listed = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
     message = f"0/{total} nodes are available: {problem or listed}."
-    # Only a lack of resources could be cured by evicting somebody.
-    helpless = total if problem else sum(1 for found in reasons.values() if not _curable(found))
+    if preempted:
+        return message
+    if ineligible:
+        return f"{message} no new claims to deallocate, preemption: {ineligible}"
+    helpless = total if problem else sum(1 for found in reasons.values() if not curable(found))
     victims = total - helpless
     parts = []
     if helpless:
@@ -159,5 +174,6 @@ def failure_message(reasons: dict[str, list[str]], problem: str = "", nodes: int
     return f"{message} no new claims to deallocate, {preemption}"
 
 
-def _curable(reasons: list[str]) -> bool:
-    return all(reason.startswith(("Insufficient", "Too many")) or "free ports" in reason for reason in reasons)
+def curable(reasons: list[str]) -> bool:
+    """Whether a node would do if others were not there."""
+    return all(reason.startswith(_CURABLE) and reason != podaffinity.NO_LABEL for reason in reasons)
