@@ -32,7 +32,9 @@ _CA_DIRECTORIES = {
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the manifests say of a cluster: the node's name and address, the API server's port, the two ranges."""
+    """What the manifests say of a cluster: the node's name and address, the API server's port, the two ranges.
+
+    Without a range of pods ("") the controller manager hands out none, as kubeadm has it."""
 
     node: str
     address: str
@@ -136,12 +138,12 @@ def _api_server(cluster: Cluster) -> dict[str, Any]:
 def _controller_manager(cluster: Cluster) -> dict[str, Any]:
     kubeconfig = "/etc/kubernetes/controller-manager.conf"
     flags = {
-        "allocate-node-cidrs": "true",
+        **({"allocate-node-cidrs": "true"} if cluster.pod_cidr else {}),
         "authentication-kubeconfig": kubeconfig,
         "authorization-kubeconfig": kubeconfig,
         "bind-address": "127.0.0.1",
         "client-ca-file": f"{_PKI}/ca.crt",
-        "cluster-cidr": cluster.pod_cidr,
+        **({"cluster-cidr": cluster.pod_cidr} if cluster.pod_cidr else {}),
         "cluster-name": "kubernetes",
         "cluster-signing-cert-file": f"{_PKI}/ca.crt",
         "cluster-signing-key-file": f"{_PKI}/ca.key",

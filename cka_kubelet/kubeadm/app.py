@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cka_kubelet.kube.gofmt import parse_duration
-from cka_kubelet.kubeadm import certs, join, reset, tokens, x509
+from cka_kubelet.kubeadm import certs, initphases, join, reset, tokens, x509
 from cka_kubelet.kubeadm.api import API
 from cka_kubelet.kubeadm.errors import Failure
 from cka_kubelet.kubeadm.flags import parse
@@ -23,6 +23,10 @@ This one runs on a lab's nodes and knows these commands:
   kubeadm certs check-expiration            when the certificates below /etc/kubernetes end
   kubeadm certs renew NAME|all              renew one of them, or all
   kubeadm certs certificate-key             print a new certificate key
+  kubeadm init phase control-plane all|apiserver|controller-manager|scheduler
+  kubeadm init phase etcd local             write the manifests of the control plane
+  kubeadm init phase certs all|NAME         make certificates that are missing
+  kubeadm init phase kubeconfig all|NAME    write kubeconfig files that are missing
   kubeadm join ADDRESS:PORT --token T --discovery-token-ca-cert-hash H
                                             make this machine a worker of that cluster
   kubeadm reset [-f]                        undo what join did to this machine
@@ -70,11 +74,12 @@ def _check_expiration(words: list[str]) -> None:
 
 def _renew(words: list[str]) -> None:
     names, flags = parse(words, {**_COMMON, "cert-dir": ""})
-    known = ["all", *(managed.name for managed in certs.MANAGED)]
+    store = _store(flags)
+    known = ["all", *(managed.name for managed in store.managed())]
     if not names or names[0] not in known:
         raise Failure(f'invalid subcommand: "{names[0] if names else ""}"; known are {", ".join(known)}')
     _announce_configuration("renew", flags)
-    certs.renew(_store(flags), names[0], print)
+    certs.renew(store, names[0], print)
 
 
 def _announce_configuration(prefix: str, flags: dict[str, str]) -> None:
@@ -189,6 +194,15 @@ def _join(words: list[str]) -> None:
     )
 
 
+def _init_phase(group: str) -> Callable[[list[str]], None]:
+    def run(words: list[str]) -> None:
+        known = {**_COMMON, **initphases.FLAGS}
+        names, flags = parse(words, known)
+        initphases.run(group, names[0] if names else "", flags, print)
+
+    return run
+
+
 def _reset(words: list[str]) -> None:
     known = {"force": "false", "f": "false", "cri-socket": "", "cert-dir": "", "ignore-preflight-errors": ""}
     _, flags = parse(words, {**_COMMON, **known})
@@ -215,7 +229,7 @@ def _seconds(text: str, flag: str) -> float:
         raise Failure(f'invalid argument "{text}" for "--{flag}" flag: {error}') from error
 
 
-_GROUPS = ("certs", "kubeconfig", "token")
+_GROUPS = ("certs", "kubeconfig", "token", "init", "init phase")
 _COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "certs check-expiration": _check_expiration,
     "certs renew": _renew,
@@ -226,6 +240,7 @@ _COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "token delete": _token_delete,
     "token generate": _token_generate,
     "join": _join,
+    **{f"init phase {group}": _init_phase(group) for group in initphases.PHASES},
     "reset": _reset,
     "version": _version,
 }

@@ -35,8 +35,14 @@ MANAGED = (
     Managed("scheduler.conf", "ca", _IN_KUBECONFIG + "the scheduler manager to use"),
     Managed("super-admin.conf", "ca", _IN_KUBECONFIG + "the super-admin"),
 )
-"""By name. The cluster's store is not kubeadm's, so there are no etcd certificates (as with an external etcd)."""
+"""By name, of a cluster whose etcd is none of kubeadm's."""
 AUTHORITIES = ("ca", "front-proxy-ca")
+_OF_ETCD = (
+    Managed("apiserver-etcd-client", "etcd-ca", "certificate the apiserver uses to access etcd"),
+    Managed("etcd-healthcheck-client", "etcd-ca", "certificate for liveness probes to healthcheck etcd"),
+    Managed("etcd-peer", "etcd-ca", "certificate for etcd nodes to communicate with each other"),
+    Managed("etcd-server", "etcd-ca", "certificate for serving etcd"),
+)
 
 
 class Store:
@@ -46,9 +52,24 @@ class Store:
         self.root = root
         self.pki = pki or root / "pki"
 
+    def managed(self) -> list[Managed]:
+        """What kubeadm looks after here, by name; etcd's certificates where etcd is a static pod."""
+        return sorted((*MANAGED, *(_OF_ETCD if self._has_etcd() else ())))
+
+    def authorities(self) -> tuple[str, ...]:
+        """Names of the authorities, in kubeadm's order."""
+        return ("ca", "etcd-ca", "front-proxy-ca") if self._has_etcd() else AUTHORITIES
+
+    def _has_etcd(self) -> bool:
+        return (self.pki / "etcd").is_dir()
+
+    def path(self, name: str, end: str = "crt") -> Path:
+        """The file of a certificate or, with `end` "key", of its key."""
+        return self.pki / f"{f'etcd/{name[5:]}' if name.startswith('etcd-') else name}.{end}"
+
     def read(self, name: str) -> bytes | None:
         """The certificate in PEM, None when it does not exist. Raises Failure when it cannot be read."""
-        path = self.root / name if name.endswith(".conf") else self.pki / f"{name}.crt"
+        path = self.root / name if name.endswith(".conf") else self.path(name)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -66,18 +87,18 @@ class Store:
             path = self.root / name
             kubeconfigs.write_private(path, kubeconfigs.with_pair(path.read_text(), pair))
             return
-        kubeconfigs.write_private(self.pki / f"{name}.key", pair.key)
-        kubeconfigs.write_private(self.pki / f"{name}.crt", pair.certificate)
+        kubeconfigs.write_private(self.path(name, "key"), pair.key)
+        kubeconfigs.write_private(self.path(name), pair.certificate)
 
     def externally_managed(self, authority: str) -> bool:
         """Whether the CA's key is kept elsewhere."""
-        return (self.pki / f"{authority}.crt").exists() and not (self.pki / f"{authority}.key").exists()
+        return self.path(authority).exists() and not self.path(authority, "key").exists()
 
 
 def expiration(store: Store, now: float) -> str:
     """The tables of `certs check-expiration`."""
     rows = [("CERTIFICATE", "EXPIRES", "RESIDUAL TIME", "CERTIFICATE AUTHORITY", "EXTERNALLY MANAGED")]
-    for managed in MANAGED:
+    for managed in store.managed():
         pem = store.read(managed.name)
         if pem is None:
             rows.append((f"!MISSING! {managed.name}", "", "", "", ""))
@@ -85,7 +106,7 @@ def expiration(store: Store, now: float) -> str:
         outside = _yes_no(store.externally_managed(managed.ca))
         rows.append((managed.name, *_times(managed.name, pem, now), managed.ca, outside))
     authorities = [("CERTIFICATE AUTHORITY", "EXPIRES", "RESIDUAL TIME", "EXTERNALLY MANAGED")]
-    for name in AUTHORITIES:
+    for name in store.authorities():
         pem = store.read(name)
         if pem is None:
             authorities.append((f"!MISSING! {name}", "", "", ""))
@@ -109,9 +130,9 @@ def _yes_no(value: bool) -> str:
 def renew(store: Store, name: str, say: Callable[[str], None]) -> None:
     """One certificate, or all of them. Raises Failure."""
     if name != "all":
-        _renew(store, next(managed for managed in MANAGED if managed.name == name), say)
+        _renew(store, next(managed for managed in store.managed() if managed.name == name), say)
         return
-    for managed in MANAGED:
+    for managed in store.managed():
         _renew(store, managed, say)
     say(DONE)
 
@@ -124,7 +145,7 @@ def _renew(store: Store, managed: Managed, say: Callable[[str], None]) -> None:
         say(f"Detected external {managed.ca}, {managed.long_name} can't be renewed")
     else:
         try:
-            pair = x509.issue(x509.wanted_again(old), store.pki / f"{managed.ca}.crt", store.pki / f"{managed.ca}.key")
+            pair = x509.issue(x509.wanted_again(old), store.path(managed.ca), store.path(managed.ca, "key"))
         except Failure as error:
             raise Failure(f"failed to renew certificate {managed.name}: {error}") from error
         store.write(managed.name, pair)
