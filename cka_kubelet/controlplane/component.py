@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+import resource
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from cka_kubelet.controlplane import leaderelection, restclient
-from cka_kubelet.controlplane.command import Exit, StartError
+from cka_kubelet.controlplane.command import VERSION, Exit, StartError
 from cka_kubelet.controlplane.controllers.recorder import Recorder
 from cka_kubelet.controlplane.flags import Settings
 from cka_kubelet.controlplane.health import Checks, Health
@@ -200,3 +202,29 @@ async def lead(chosen: LeaderElector | None, work: Callable[[], Awaitable[None]]
         renewing.cancel()
     klog.error(source, lost)
     raise Exit(1)
+
+
+def metrics(chosen: LeaderElector | None, name: str) -> str:
+    """What /metrics says, in Prometheus' text format."""
+    from cka_kubelet.kube.exposition import Sample, family  # only where somebody asks
+
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = own.ru_utime + own.ru_stime
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    build = {"git_version": VERSION, "major": "1", "minor": "36", "platform": "linux/amd64"}
+    leading = [Sample({"name": name}, 1 if chosen.leading else 0)] if chosen else []
+    return "".join(
+        (
+            family(
+                "kubernetes_build_info", "gauge", "[ALPHA] What was built, from which version.", [Sample(build, 1)]
+            ),
+            family("leader_election_master_status", "gauge", "[ALPHA] 1 on the leader, 0 on others.", leading),
+            family(
+                "process_cpu_seconds_total", "counter", "CPU time in seconds.", [Sample({}, seconds)]
+            ),
+            family(
+                "process_resident_memory_bytes", "gauge", "Resident memory in bytes.",
+                [Sample({}, pages * resource.getpagesize())],
+            ),
+        )
+    )  # fmt: skip

@@ -36,7 +36,9 @@ async def run(settings: Settings) -> None:
     if settings.on("leader-elect"):
         chosen = _elector(settings, config)
     checks: dict[str, Check] = {"leaderElection": chosen.problem} if chosen else {"ping": health.passes}
-    endpoints = component.Endpoints(settings, {"/healthz": checks}, {})
+    endpoints = component.Endpoints(
+        settings, {"/healthz": checks}, {"/metrics": lambda: component.metrics(chosen, _NAME)}
+    )
     await component.look_up_authentication(settings)
     server = await serving.listen(settings, endpoints.handle, _NAME)
     klog.info("controllermanager.go:189", "Starting", version=VERSION)

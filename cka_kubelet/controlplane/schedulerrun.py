@@ -68,7 +68,7 @@ async def run(settings: Settings) -> None:
     election = {"leaderElection": chosen.problem} if chosen else {}
     ready = {**election, "shutdown": state.shutdown_problem, "sched-handler-sync": state.sync_problem}
     checks = {"/healthz": election or {"ping": health.passes}, "/livez": {"ping": health.passes}, "/readyz": ready}
-    endpoints = component.Endpoints(settings, checks, {})
+    endpoints = component.Endpoints(settings, checks, {"/metrics": lambda: component.metrics(chosen, _NAME)})
     await component.look_up_authentication(settings)
     server = await serving.listen(settings, endpoints.handle, _NAME)
     klog.info("server.go:175", "Starting Kubernetes Scheduler", version=VERSION)

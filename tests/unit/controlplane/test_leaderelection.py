@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cka_kubelet.controlplane import leaderelection
+from cka_kubelet.controlplane import component, leaderelection
 from cka_kubelet.controlplane.leaderelection import Election, LeaderElector
 from cka_kubelet.controlplane.localclient import LocalClient
 from cka_kubelet.kube.httpclient import TransportError
@@ -65,6 +65,8 @@ def test_the_first_one_leads_and_others_wait_for_its_end(capfd: pytest.CaptureFi
         await first.acquire()
         assert first.leading
         assert not await second._try()
+        assert 'leader_election_master_status{name="x"} 1\n' in component.metrics(first, "x")
+        assert 'leader_election_master_status{name="x"} 0\n' in component.metrics(second, "x")
         world.clock.now += 14
         assert not await second._try()
         world.clock.now += 2  # the lease was last seen 16 s ago
