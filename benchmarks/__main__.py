@@ -3,7 +3,7 @@
     python -m benchmarks              all, cold start included (removes this machine's lab nodes and images first)
     python -m benchmarks --warm       all but the cold start
 
-Every figure is a median. Seconds end in `_s`, resident memory in `_mb` (MiB, VmRSS).
+Every figure is a median. Seconds end in `_s`, milliseconds in `_ms`, resident memory in `_mb` (MiB, VmRSS).
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.etcd import measure_etcd
 from benchmarks.nodes import measure_nodes
 from benchmarks.tui import measure_tui
 
@@ -69,7 +70,7 @@ def main() -> None:
     parser.add_argument("--warm", action="store_true", help="keep images; leave lab_cold_s as it was")
     options = parser.parse_args()
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    figures = measure_tui() | measure_labs(cold=not options.warm) | measure_nodes()
+    figures = measure_tui() | measure_labs(cold=not options.warm) | measure_nodes() | measure_etcd()
     results = before | {name: round(value, 3) for name, value in figures.items()} | {"machine": machine()}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     print(RESULTS.read_text(), end="")

@@ -289,8 +289,9 @@ class PodManager:
         worker.terminate()
 
     def _name_taken(self, pod: objects.Pod) -> bool:
+        """Whether a pod of that name still runs, or what is left of it is still being removed."""
         name = objects.full_name(pod)
-        return any(objects.full_name(w.pod) == name and not w.finished for w in self.workers.values())
+        return any(objects.full_name(w.pod) == name and (w.removed or not w.finished) for w in self.workers.values())
 
     def worker_finished(self, worker: PodWorker) -> None:
         """Nothing of the pod runs any more."""
