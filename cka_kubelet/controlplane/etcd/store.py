@@ -184,10 +184,13 @@ class EtcdStore(Store):
                 if response["canceled"]:
                     why = response["cancel_reason"] or "etcdserver: mvcc: required revision has been compacted"
                     raise EtcdError(why)
-                for event in response["events"]:
-                    self._take(event)
                 events = response["events"]
-                self._advance(int(events[-1]["kv"]["mod_revision"] if events else response["header"]["revision"]))
+                for event in events:
+                    self._take(event)
+                if events:
+                    self._advance(int(events[-1]["kv"]["mod_revision"]))
+                elif not response["created"]:  # progress: nothing is outstanding, unlike at a watch's creation
+                    self._advance(int(response["header"]["revision"]))
         finally:
             watch.cancel()
 

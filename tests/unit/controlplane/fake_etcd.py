@@ -80,7 +80,7 @@ class _Peer(asyncio.Protocol):
                 self.watches[stream] = (request["create"]["key"], request["create"]["range_end"])
                 self.send(stream, {"created": 1, "header": self._etcd.header()})
                 self._etcd.replay(self, stream, request["create"]["start_revision"])
-            elif stream in self.watches:
+            elif stream in self.watches and not self._etcd.held:
                 self.send(stream, {"header": self._etcd.header()})
             return
         if self._etcd.failure:
@@ -106,7 +106,7 @@ class _Peer(asyncio.Protocol):
 
 
 class FakeEtcd:
-    """`failure`: (code, text) that every call gets; `mute`: no answers at all."""
+    """`failure`: (code, text) for every call; `mute`: no answers; `held`: new watches are not told what was before."""
 
     def __init__(self) -> None:
         self.pairs: dict[bytes, Pair] = {}
@@ -114,7 +114,9 @@ class FakeEtcd:
         self.compacted = 0
         self.failure: tuple[str, str] | None = None
         self.mute = False
+        self.held = False
         self.leases: list[int] = []
+        self._late: list[tuple[_Peer, int, int]] = []
         self.peers: set[_Peer] = set()
         self._events: list[messages.Message] = []
         self._server: asyncio.Server | None = None
@@ -172,6 +174,9 @@ class FakeEtcd:
 
     def replay(self, peer: _Peer, stream: int, since: int) -> None:
         """What a new watch has missed."""
+        if self.held:
+            self._late.append((peer, stream, since))
+            return
         start, end = peer.watches[stream]
         if since <= self.compacted:
             peer.send(stream, {"header": self.header(), "canceled": 1, "compact_revision": self.compacted})
@@ -180,6 +185,12 @@ class FakeEtcd:
         for event in self._events:
             if event["kv"]["mod_revision"] >= since and start <= event["kv"]["key"] < end:
                 peer.send(stream, {"header": self.header(), "events": [event]})
+
+    def release(self) -> None:
+        """Send what was held back."""
+        self.held = False
+        for late in self._late:
+            self.replay(*late)
 
     def range(self, request: messages.Message) -> tuple[str, messages.Message]:
         start, end = request["key"], request["range_end"] or request["key"] + b"\0"

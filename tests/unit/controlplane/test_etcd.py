@@ -154,6 +154,19 @@ async def test_reading_waits_for_what_others_wrote_elsewhere_too(etcd: FakeEtcd,
     assert store.revision == etcd.revision
 
 
+async def test_reading_waits_for_what_a_new_watch_is_still_to_be_told(etcd: FakeEtcd) -> None:
+    store = await opened(etcd.port)
+    etcd.held = True
+    etcd.put(KEY, json.dumps(config()).encode())  # between loading and watching
+    reading = asyncio.create_task(store.current())
+    done, _ = await asyncio.wait((reading,), timeout=0.2)
+    assert not done
+    etcd.release()
+    await reading
+    assert store.get("configmaps", "default", "c") is not None
+    await store.close()
+
+
 async def test_what_was_missed_while_etcd_was_gone_is_caught_up(etcd: FakeEtcd, store: EtcdStore) -> None:
     await store.write("configmaps", config("a"), None)
     await store.write("configmaps", config("b"), None)
