@@ -52,13 +52,16 @@ class Image(NamedTuple):
 
 
 class ImageManager:
-    """Makes sure that a container's image is there. One pull at a time with serializeImagePulls."""
+    """Makes sure that a container's image is there. One pull at a time with serializeImagePulls.
 
-    def __init__(self, cri: CRIClient, events: PodEvents, now: Callable[[], float], serialize: bool) -> None:
+    `monotonic` counts the back-off's seconds: setting the clock must not prolong it (Go's times do not go back either).
+    """
+
+    def __init__(self, cri: CRIClient, events: PodEvents, monotonic: Callable[[], float], serialize: bool) -> None:
         self._cri = cri
         self._events = events
-        self._now = now
-        self._backoff = Backoff(INITIAL, LIMIT, now)
+        self._monotonic = monotonic
+        self._backoff = Backoff(INITIAL, LIMIT, monotonic)
         self._last_error: dict[str, str] = {}
         self._failed_at: dict[str, float] = {}
         self._serial = asyncio.Lock() if serialize else None
@@ -132,7 +135,7 @@ class ImageManager:
                     image = await self._fetch(pod, name, sandbox, secret)
         except RpcError as error:
             self._events.container(pod, container, WARNING, "Failed", f"Failed to pull image {q(named)}: {error}")
-            now = self._now()
+            now = self._monotonic()
             self._backoff.next(key, now)
             self._failed_at[key] = now
             self._last_error[key] = str(error)

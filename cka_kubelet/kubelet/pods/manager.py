@@ -80,7 +80,7 @@ class PodManager:
         down = TearDown(settings.root_dir, self._registry.csi)
         plugins = Plugins(settings, payloads, deps.node_getter, self._registry.csi)
         self.volumes = VolumeManager(self.events, Claims(deps.api), plugins, down)
-        self.images = ImageManager(deps.image_cri, self.events, self.now, settings.serialize_image_pulls)
+        self.images = ImageManager(deps.image_cri, self.events, deps.clock.monotonic, settings.serialize_image_pulls)
         hooks = Hooks(cri)
         self.killer = Killer(cri, hooks, self.events)
         self.cpus = self._cpu_manager()
