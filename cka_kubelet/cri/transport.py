@@ -44,6 +44,12 @@ _HTTP_CODES = {400: "Internal", 401: "Unauthenticated", 403: "PermissionDenied",
 )
 
 
+_NO_HTTP2 = (
+    "http2: failed reading the frame payload: http2: frame too large, note that the frame header looked like an "
+    "HTTP/1.1 header"
+)
+
+
 class Stream:
     """One call: messages in, and at the end a status. Feed methods are the connection's; callers use `message()`."""
 
@@ -221,7 +227,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.heard = asyncio.get_running_loop().time()
         if not self._ready.done() and data.startswith(b"HTTP/"):
-            self.fail("error reading server preface: http2: frame too large")
+            self.fail(f"error reading server preface: {_NO_HTTP2}")
             return
         try:
             for event in self._h2.receive_data(data):

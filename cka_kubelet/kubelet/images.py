@@ -98,9 +98,12 @@ class ImageManager:
             problem = "invalid capacity 0 on image filesystem"
             self._record("Warning", "InvalidDiskCapacity", problem)
             return problem
+        try:
+            await self._detect()
+        except RpcError as error:
+            return str(error)
         usage = 100 - int(filesystem.available * 100 / filesystem.capacity)
         if usage < self._high:
-            await self._detect()
             return None
         amount = filesystem.capacity * (100 - self._low) // 100 - filesystem.available
         klog.info(

@@ -295,15 +295,15 @@ class Kubelet:
                 klog.error("kubelet.go:3214", "Container runtime sanity check failed", err=error)
                 return
             conditions = {item.type: item for item in response.status.conditions}
-            network, runtime = conditions["NetworkReady"], conditions["RuntimeReady"]
-            flags = (runtime.status, network.status)
-            if not network.status:
+            network, runtime = conditions.get("NetworkReady"), conditions.get("RuntimeReady")
+            flags = (runtime is not None and runtime.status, network is not None and network.status)
+            if network is None or not network.status:
                 text = _condition_text(network)
                 klog.info("kubelet.go:3228", "Container runtime network not ready", v=2, networkReady=text)
                 state.set_network_error(f"container runtime network not ready: {text}")
             else:
                 state.set_network_error(None)
-            if not runtime.status:
+            if runtime is None or not runtime.status:
                 text = _condition_text(runtime)
                 klog.error("kubelet.go:3238", "Container runtime not ready", runtimeReady=text)
                 state.set_runtime_error(f"container runtime not ready: {text}")
@@ -383,6 +383,9 @@ async def _nothing() -> None:
     """There is no Node to report."""
 
 
-def _condition_text(condition: Any) -> str:
+def _condition_text(condition: Any | None) -> str:
+    """As Go prints it; a runtime may leave one out."""
+    if condition is None:
+        return "<nil>"
     status = "true" if condition.status else "false"
     return f"{condition.type}={status} reason:{condition.reason} message:{condition.message}"

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from cka_kubelet.kube.gofmt import join_errors
 from cka_kubelet.kube.quantity import Quantity
+from cka_kubelet.kubelet import featuregates
+from cka_kubelet.kubelet.configuration import KubeletConfiguration
 
 Object = dict[str, Any]
 Record = Callable[[str], None]
@@ -78,6 +80,17 @@ def image_list(images: Iterable[Any], limit: int) -> list[Object]:
     return [
         {"names": [*image.repo_digests, *image.repo_tags][:_MAX_NAMES], "sizeBytes": image.size} for image in chosen
     ]
+
+
+def declared_features(config: KubeletConfiguration) -> list[str]:
+    """What status.declaredFeatures says: by name, of upstream's list what is on here and what this kubelet can do.
+
+    Not there, so that nobody relies on them: pod-level resources resized in place, RestartAllContainers rules, and
+    WebSockets that the kubelet, not the API server, would have to translate for the runtime.
+    """
+    if not featuregates.enabled(config, "NodeDeclaredFeatures"):
+        return []
+    return ["GuaranteedQoSPodCPUResize"] if config.get("cpuManagerPolicy", "none") == "none" else []
 
 
 def runtime_handlers(handlers: Iterable[Any]) -> list[Object]:

@@ -39,6 +39,7 @@ class StatusSetter:
         self._identity = system.identity()
         self._handlers: list[Object] = []
         self._features: Object = {}
+        self._declared = nodestatus.declared_features(deps.config)
         self.addresses: list[Object] = []
         """The node's addresses as they were last reported."""
 
@@ -69,6 +70,10 @@ class StatusSetter:
             status["runtimeHandlers"] = self._handlers
         if self._features:
             status["features"] = self._features
+        if self._declared:
+            status["declaredFeatures"] = self._declared
+        elif status.get("declaredFeatures"):
+            status["declaredFeatures"] = None  # an earlier kubelet declared them
         self._set_conditions(status)
 
     def _set_resources(self, status: Object) -> None:

@@ -218,7 +218,10 @@ async def hostile(path: Path, reply: Callable[[asyncio.StreamWriter], None]) -> 
 @pytest.mark.parametrize(
     ("reply", "text"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "error reading server preface: http2: frame too large"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "frame too large, note that the frame header looked like an HTTP/1.1 header",
+        ),
         (b"\0\0\1\0\0\0\0\0\0x", "error reading server preface: "),
     ],
 )

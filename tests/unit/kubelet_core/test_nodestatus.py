@@ -1,6 +1,12 @@
+from typing import Any
+
+import pytest
+
 from cka_kubelet.clock import FakeClock
+from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.kube.quantity import Quantity
 from cka_kubelet.kubelet import nodestatus
+from cka_kubelet.kubelet.configuration import KubeletConfiguration
 from cka_kubelet.kubelet.runtimestate import RuntimeState
 
 _FULL = nodestatus.capacity(2, 1 << 30, 1 << 30, {}, 110, 0)
@@ -72,3 +78,21 @@ def test_the_runtime_counts_as_down_after_thirty_seconds() -> None:
     clock.sleep(0.1)
     state.add_health_check("PLEG", lambda: "pleg has yet to be successful")
     assert state.runtime_errors() == ["container runtime is down", "PLEG is not healthy: pleg has yet to be successful"]
+
+
+@pytest.mark.parametrize(
+    ("config", "declared"),
+    [
+        ({}, ["GuaranteedQoSPodCPUResize"]),
+        ({"cpuManagerPolicy": "static"}, []),
+        ({"featureGates": {"NodeDeclaredFeatures": False}}, []),
+    ],
+)
+def test_a_node_declares_only_what_it_can_do(config: dict[str, Any], declared: list[str]) -> None:
+    assert nodestatus.declared_features(KubeletConfiguration(config)) == declared
+
+
+def test_the_biggest_images_come_first_and_not_more_than_asked_for() -> None:
+    images = [pb.Image(id=f"i{n}", size=n, repo_tags=[f"i:{n}"]) for n in (1, 3, 2)]
+    assert [i["sizeBytes"] for i in nodestatus.image_list(images, 2)] == [3, 2]
+    assert len(nodestatus.image_list(images, -1)) == 3
