@@ -208,7 +208,7 @@ def _pod_runs(check: PodRuns, around: Surroundings) -> Found:
         return facts.running and facts.node == check.node
 
     try:
-        ok = wait_until(running, check.within, around.clock, every=0.25)
+        ok = wait_until(running, podchecks.for_a_new_pod(check.within, around.patience), around.clock, every=0.25)
     finally:
         around.api.delete_pod(name)
     return ok, f"{name}: {detail}"

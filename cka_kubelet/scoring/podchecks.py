@@ -13,7 +13,13 @@ from cka_kubelet.scoring.podstate import PodState
 from cka_kubelet.scoring.witness import ApiWitness
 
 Found = tuple[bool, str]
+NEW_POD_SECONDS = 10.0
 _WAIT = "trap exit TERM; while :; do sleep 1 & wait; done"
+
+
+def for_a_new_pod(within: float, patience: float) -> float:
+    """Seconds to wait for a pod that was only just made: even an impatient look gives it the time to start."""
+    return min(within, max(patience, NEW_POD_SECONDS))
 
 
 def pod_ready(check: PodReady, api: ApiWitness, clock: Clock, patience: float) -> Found:
@@ -38,7 +44,7 @@ def pod_ready(check: PodReady, api: ApiWitness, clock: Clock, patience: float) -
 def logs_work(check: LogsWork, api: ApiWitness, clock: Clock, patience: float) -> Found:
     word = secrets.token_hex(8)
     with _pod(api, check.node, ["sh", "-c", f"echo {word}; {_WAIT}"]) as name:
-        return _answers(lambda: api.log(name), word, f"the log of {name}", min(check.within, patience), clock)
+        return _answers(lambda: api.log(name), word, f"the log of {name}", for_a_new_pod(check.within, patience), clock)
 
 
 def exec_works(check: ExecWorks, api: ApiWitness, clock: Clock, patience: float) -> Found:
@@ -46,7 +52,11 @@ def exec_works(check: ExecWorks, api: ApiWitness, clock: Clock, patience: float)
     with _pod(api, check.node, ["sh", "-c", _WAIT]) as name:
         run = f"echo {word}"
         return _answers(
-            lambda: api.run_in(check.node, name, run), word, f"echo in {name}", min(check.within, patience), clock
+            lambda: api.run_in(check.node, name, run),
+            word,
+            f"echo in {name}",
+            for_a_new_pod(check.within, patience),
+            clock,
         )
 
 
@@ -63,7 +73,7 @@ def crictl_works(check: CrictlWorks, api: ApiWitness, shell: Shell, clock: Clock
             found = (done.stderr.decode("utf-8", "replace").strip() or "its container is not listed")[-300:]
             return done.ok and set(ids) <= set(done.text.split())
 
-        ok = wait_until(listed, min(check.within, patience), clock, every=0.5)
+        ok = wait_until(listed, for_a_new_pod(check.within, patience), clock, every=0.5)
     return ok, f"{name} is listed" if ok else f"{name}: {found}"
 
 
