@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cka_kubelet.controlplane import bootstrap, kubeadmconfig, serveroptions, serving
 from cka_kubelet.controlplane.admission import Admission
@@ -31,10 +32,14 @@ from cka_kubelet.controlplane.upkeep import Upkeep
 from cka_kubelet.kube import klog
 from cka_kubelet.kube.certfiles import pair_problem, public_keys_problem
 from cka_kubelet.kube.gofmt import path_error
+from cka_kubelet.kube.httpserver import Handler
 from cka_kubelet.kube.signals import stop_event
 
 _FATAL = 255
 """What a line of severity F ends a program with."""
+if TYPE_CHECKING:
+    from cka_kubelet.controlplane.auditpolicy import Policy
+
 Beside = Callable[[Client], Awaitable[None]]
 
 
@@ -108,6 +113,14 @@ class _Completed(NamedTuple):
     signer: TokenSigner
 
 
+class _Parts(NamedTuple):
+    """What files give, and what runs beside the server."""
+
+    kubelet_tls: ssl.SSLContext | None
+    policy: "Policy | None"
+    others: Beside | None
+
+
 def _complete(settings: Settings) -> _Completed:
     """Check all flags. Raises StartError."""
     address = settings.text("advertise-address") or _own_address()
@@ -155,6 +168,41 @@ def _anonymous(settings: Settings, modes: list[str]) -> bool:
     return False
 
 
+def _audit_policy(settings: Settings) -> "Policy | None":
+    """What is to be recorded. Raises StartError."""
+    path = settings.text("audit-policy-file")
+    if not path:
+        return None
+    from cka_kubelet.controlplane import auditpolicy  # few clusters have one
+
+    try:
+        return auditpolicy.load(path)
+    except auditpolicy.PolicyError as error:
+        raise StartError(f"loading audit policy file: {error}") from error
+
+
+def _audited(settings: Settings, policy: "Policy | None", api: APIServer, authenticator: Authenticator) -> Handler:
+    """The handler, with the audit log around it where one is wanted. Raises StartError."""
+    path = settings.text("audit-log-path")
+    if not path:
+        return api.handle
+    if policy is None:
+        text = "No audit policy file provided, no events will be recorded for log backend"
+        klog.raw("I", "audit.go:298", text, v=2)
+        return api.handle
+    from cka_kubelet.controlplane.audit import AuditLog, LogFile
+
+    try:
+        write: Callable[[bytes], object] = (
+            functools.partial(os.write, 1)
+            if path == "-"
+            else LogFile(path, settings.number("audit-log-maxsize"), settings.number("audit-log-maxbackup"))
+        )
+    except OSError as error:
+        raise StartError(f"ensureLogFile: {path_error('open', path, error)}") from error
+    return AuditLog(api.handle, policy, authenticator.authenticate, write).handle
+
+
 def _say_plugins(settings: Settings) -> None:
     enabled = serveroptions.plugins(settings)
     for line, kind, order in ((157, "mutating", serveroptions.MUTATING), (160, "validating", serveroptions.VALIDATING)):
@@ -187,6 +235,7 @@ async def run(settings: Settings, others: Beside | None = None) -> None:
     )
     _check_more_files(settings)
     kubelet_tls = _kubelet_tls(settings)
+    policy = _audit_policy(settings)
     _say_plugins(settings)
     try:
         store = await open_store(settings)
@@ -196,14 +245,12 @@ async def run(settings: Settings, others: Beside | None = None) -> None:
     except OSError as error:
         raise StartError(str(error)) from error
     try:
-        await _serve(settings, completed, store, kubelet_tls, others)
+        await _serve(settings, completed, store, _Parts(kubelet_tls, policy, others))
     finally:
         await store.close()
 
 
-async def _serve(
-    settings: Settings, completed: _Completed, store: Store, kubelet_tls: ssl.SSLContext | None, others: Beside | None
-) -> None:  # fmt: skip
+async def _serve(settings: Settings, completed: _Completed, store: Store, parts: _Parts) -> None:
     address, services, service_address, signer = completed
     port = settings.number("secure-port")
     plugins, modes = serveroptions.plugins(settings), serveroptions.modes(settings)
@@ -223,10 +270,11 @@ async def _serve(
 
     upkeep = Upkeep(registry, populate, address, port, service_address)
     await upkeep.start()
-    api = APIServer(resources, KubeletProxy(registry, kubelet_tls), f"{address}:{port}")
-    server = await serving.listen(settings, api.handle, "apiserver")
+    api = APIServer(resources, KubeletProxy(registry, parts.kubelet_tls), f"{address}:{port}")
+    handler = _audited(settings, parts.policy, api, authenticator)
+    server = await serving.listen(settings, handler, "apiserver")
     serving.announce(settings)
-    beside = asyncio.create_task(_beside(resources, settings, upkeep, others))
+    beside = asyncio.create_task(_beside(resources, settings, upkeep, parts.others))
     _notify_ready()
     stopping = asyncio.create_task(stop_event().wait())
     try:
