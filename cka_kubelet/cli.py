@@ -45,11 +45,13 @@ class _ListByDefault(typer.core.TyperGroup):
 
 labs_app = typer.Typer(
     cls=_ListByDefault,
-    help="List the labs (`labs [WORDS]`), prove them (`test`), look over lab files (`lint`), print their `schema`.",
+    help="List the labs (`labs [WORDS]`), prove them (`test`), write a `new` one, look over files (`lint`).",
     rich_markup_mode="markdown",
 )
 app.add_typer(labs_app, name="labs")
 
+MAX_SEED = 2**63 - 1
+"""What the history can hold."""
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 HOST = Annotated[
     list[str] | None,
@@ -82,7 +84,10 @@ def lab(
     play: Annotated[bool, typer.Option("--play", help="Play the reference solution and print every step.")] = False,
     exam: Annotated[bool, typer.Option("--exam", help="Score the outcome only, as the CKA does.")] = False,
     host: HOST = None,
-    seed: Annotated[int, typer.Option(help="Chooses the fault's particulars; the same seed gives the same lab.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=MAX_SEED, help="Chooses the fault's particulars; the same seed gives the same lab."),
+    ] = 0,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the nodes running afterwards.")] = False,
     json_: JSON = False,
 ) -> None:
@@ -106,7 +111,9 @@ def drill(
     difficulty: Annotated[
         list[str] | None, typer.Option(help="easy, medium or hard, by the time a lab takes; may be given twice.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Deals the same labs with the same particulars again.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MAX_SEED, help="Deals the same labs with the same particulars again.")
+    ] = None,
     count: Annotated[int, typer.Option(min=0, help="End after this many labs; 0: when you stop.")] = 0,
     play: Annotated[bool, typer.Option("--play", help="Play the reference solutions and print every step.")] = False,
     exam: Annotated[bool, typer.Option("--exam", help="Score the outcome only, as the CKA does.")] = False,
@@ -153,6 +160,28 @@ def labs_lint(files: Annotated[list[str], typer.Argument(metavar="FILE...", help
     from cka_kubelet import wiring
 
     raise typer.Exit(wiring.lint_labs(files))
+
+
+@labs_app.command("new", epilog="Example: `cka-kubelet labs new notready-mine --fault kubelet-stopped --title Silence`")
+def labs_new(
+    name: Annotated[str | None, typer.Argument(help="The lab's name, which is its file's as well.")] = None,
+    fault: Annotated[str | None, typer.Option(help="What breaks the node; `labs faults` lists them.")] = None,
+    title: Annotated[str | None, typer.Option(help="What learners read first.")] = None,
+    on: Annotated[str, typer.Option(help="The node that is broken.")] = "node01",
+    with_: Annotated[list[str] | None, typer.Option("--with", metavar="KEY=VALUE", help="A parameter.")] = None,
+) -> None:
+    """Write a lab of your own that works at once, into your folder of labs. Asks for what is not given."""
+    from cka_kubelet import wiring
+
+    wiring.new_lab(name, fault, title, on, with_ or ())
+
+
+@labs_app.command("faults")
+def labs_faults() -> None:
+    """List the faults that labs can use, with their parameters."""
+    from cka_kubelet import wiring
+
+    wiring.list_faults()
 
 
 @labs_app.command("schema")

@@ -205,6 +205,44 @@ def lint_labs(files: Sequence[str]) -> int:
     return 2 if errors else 0
 
 
+def new_lab(name: str | None, fault: str | None, title: str | None, node: str, given: Sequence[str]) -> None:
+    """Write a lab file to the user's folder, from the lab that uses the same fault. Asks for what is not said."""
+    from cka_kubelet.faults import loader, settle
+    from cka_kubelet.labspec import catalogue, newlab
+
+    name = newlab.check_name(name or input("Name of the lab (what its symptom is, as in notready-mine): ").strip())
+    path = paths.data_dir() / "labs" / f"{name}.yaml"
+    if name in catalogue.files() or path.exists():
+        raise UsageError(f"there is a lab called {name!r} already", "Choose another name.")
+    fault = fault or input("Its fault (one that a lab uses; `cka-kubelet labs faults` lists them): ").strip()
+    parameters = dict(newlab.parameter(word) for word in given)
+    settle(loader.load([fault], paths.data_dir() / "faults")[fault], parameters)
+    pattern = newlab.pattern(catalogue.every(), fault)
+    like = pattern or catalogue.find("notready-1")
+    title = title or input("Its title (it must not give the fault away): ").strip() or name
+    wishes = newlab.Wishes(name, title, fault, node, parameters)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(newlab.written(like.path.read_text("utf-8"), wishes), "utf-8")
+    lint_labs([str(path)])
+    if pattern is None:
+        print(f"No lab uses {fault} alone, so evidence, cause, hints and solution are still those of {like.lab.name}.")
+    print(
+        f"Made from {like.lab.name}. Edit it, then `cka-kubelet labs test {name}`; `cka-kubelet lab {name}` starts it."
+    )
+
+
+def list_faults() -> None:
+    """Print every installed fault: its name, what it does, its parameters."""
+    from cka_kubelet.faults import loader
+
+    known = loader.available()
+    width = max(map(len, known))
+    for name, fault in sorted(known.items()):
+        print(f"{name:<{width}}  {(type(fault).__doc__ or '').strip().splitlines()[0]}")
+        for parameter in fault.parameters:
+            print(f"{'':<{width}}    {parameter.name}={parameter.default!r}: {parameter.help}")
+
+
 def prove_labs(names: Sequence[str], *, every: bool) -> int:
     """Put labs through their contract on fresh nodes, and print each promise. Returns 0 when all are kept, else 1."""
     from cka_kubelet.labspec import catalogue

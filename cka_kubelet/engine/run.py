@@ -15,6 +15,7 @@ from cka_kubelet.engine.target import target_of
 from cka_kubelet.engine.watch import SymptomWatch
 from cka_kubelet.engine.workload import Workload
 from cka_kubelet.errors import EnvironmentError_, LabStartError, UsageError
+from cka_kubelet.faults.api import Fault, settle
 from cka_kubelet.faults.injection import inject, undo_all
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.faults.loader import load
@@ -67,7 +68,7 @@ class LabRun:
         self._store = store
         self._clock = clock
         self._seed = seed
-        self._faults = load((fault.use for fault in self.lab.faults), fault_folder or paths.data_dir() / "faults")
+        self._faults = _faults_of(file, fault_folder or paths.data_dir() / "faults")
         _require_nodes(file, cluster)
         self._target = target_of(cluster, api)
         self._kube_api = self._target.api
@@ -281,6 +282,18 @@ class LabRun:
         return Surroundings(
             self._api, self.cluster.shell, self.cluster.reboot, self._clock, self._before, self._faulty, patience
         )
+
+
+def _faults_of(file: LabFile, folder: Path) -> dict[str, Fault]:
+    """The lab's faults by name. Raises LabFileError where one is unknown or is given what it does not take."""
+    found: dict[str, Fault] = {}
+    for index, use in enumerate(file.lab.faults):
+        try:
+            found |= load([use.use], folder)
+            settle(found[use.use], use.parameters)
+        except UsageError as err:
+            raise file.error(("faults", index, "use"), f"{err.message} {err.hint}".strip()) from None
+    return found
 
 
 def _require_nodes(file: LabFile, cluster: Cluster) -> None:
