@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cka_kubelet.faults import Context, Parameter, Step, WriteFile
+from cka_kubelet.faults import Context, DeleteObject, Parameter, Step, WriteFile
 
 _MANIFEST = """\
 apiVersion: v1
@@ -43,4 +43,8 @@ class StaticPod:
             mistake = context.random.choice(tuple(_MISTAKES))
         old, new = _MISTAKES.get(mistake, ("", ""))
         text = (_MANIFEST.replace(old, new) if old else _MANIFEST).format(name=name)
-        return (WriteFile(f"/etc/kubernetes/manifests/{name}.yaml", text.encode()),)
+        mirror = f"/api/v1/namespaces/default/pods/{name}-{context.node}"
+        return (
+            DeleteObject(mirror),
+            WriteFile(f"/etc/kubernetes/manifests/{name}.yaml", text.encode()),
+        )

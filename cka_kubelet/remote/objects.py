@@ -37,7 +37,7 @@ class PatchObject:
 
 @dataclass(frozen=True)
 class DeleteObject:
-    """Remove an object that is there, at once."""
+    """Let no object be at `path`. One that a learner puts there goes when the fault is undone."""
 
     path: str
 
