@@ -1,4 +1,7 @@
-"""Rotating container logs: every 10 s, at containerLogMaxSize, keeping containerLogMaxFiles (pkg/kubelet/logs)."""
+"""Rotating container logs: each containerLogMonitorInterval, at containerLogMaxSize, keeping containerLogMaxFiles.
+
+After pkg/kubelet/logs/container_log_manager.go.
+"""
 
 import asyncio
 import contextlib
@@ -13,26 +16,31 @@ from cka_kubelet.cri import api_pb2 as pb
 from cka_kubelet.cri.client import CRIClient
 from cka_kubelet.cri.errors import RpcError
 from cka_kubelet.kube import klog
+from cka_kubelet.kube.gofmt import quote as q
 from cka_kubelet.kubelet.pods import runtime_status as rs
-
-PERIOD = 10.0
 
 
 class LogRotator:
-    """`statuses()` gives all pods' runtime statuses."""
+    """`statuses()` gives all pods' runtime statuses. `period` in seconds."""
 
     def __init__(
-        self, cri: CRIClient, statuses: Callable[[], Iterable[rs.PodStatus]], max_size: int, max_files: int
+        self,
+        cri: CRIClient,
+        statuses: Callable[[], Iterable[rs.PodStatus]],
+        max_size: int,
+        max_files: int,
+        period: float = 10.0,
     ) -> None:
         self._cri = cri
         self._statuses = statuses
         self._max_size = max_size
         self._max_files = max_files
+        self._period = period
 
     async def run(self) -> None:
         """Rotate until cancelled."""
         while True:
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(self._period)
             try:
                 listed = await self._cri.list_containers(pb.ContainerFilter())
             except RpcError as error:
@@ -56,7 +64,7 @@ class LogRotator:
             await self._cri.reopen_container_log(container.id)
         except RpcError as error:
             os.rename(rotated, log)  # noqa: PTH104
-            text = f"failed to rotate log {str(log)!r}: {error}"
+            text = f"failed to rotate log {q(str(log))}: {error}"
             klog.error(
                 "container_log_manager.go:360",
                 "Failed to rotate log for container",
@@ -72,13 +80,26 @@ class LogRotator:
             return False
 
     def _archive(self, log: Path) -> None:
-        """Compress all but the newest rotated file, and drop the oldest beyond the limit."""
-        rotated = sorted(p for p in log.parent.glob(f"{log.name}.*") if not p.name.endswith(".tmp"))
-        for old in rotated[: max(0, len(rotated) - (self._max_files - 2))]:
+        """Make room for one more rotated file, and compress those that are left: only the next one stays plain."""
+        rotated = []
+        for file in sorted(log.parent.glob(f"{log.name}.*")):
+            half_done = file.suffix == ".tmp" or file.with_name(f"{file.name}.gz").exists()
+            if half_done:  # a kubelet that was stopped in the middle left it
+                file.unlink(missing_ok=True)
+            else:
+                rotated.append(file)
+        excess = max(0, len(rotated) - (self._max_files - 2))
+        for old in rotated[:excess]:
             old.unlink(missing_ok=True)
-        for old in rotated[:-1]:
-            if old.suffix != ".gz" and old.exists():
-                target = old.with_name(f"{old.name}.gz")
-                with contextlib.suppress(OSError), old.open("rb") as source, gzip.open(target, "wb") as sink:
-                    shutil.copyfileobj(source, sink)
-                old.unlink(missing_ok=True)
+        for old in rotated[excess:]:
+            if old.suffix != ".gz":
+                _compress(old)
+
+
+def _compress(file: Path) -> None:
+    part = file.with_name(f"{file.name}.tmp")
+    with contextlib.suppress(OSError):
+        with file.open("rb") as source, gzip.open(part, "wb") as sink:
+            shutil.copyfileobj(source, sink)
+        part.rename(f"{file}.gz")
+        file.unlink(missing_ok=True)

@@ -99,7 +99,8 @@ class PodManager:
         self._collector = gc.Collector(cri, settings, down)
         self._housekeeper = Housekeeper(self, self._reader, self._collector)
         self.mirror_client = MirrorClient(deps.api)
-        self._rotator = LogRotator(cri, self.pleg.cache.values, settings.log_max_size, settings.log_max_files)
+        every = deps.config.duration("containerLogMonitorInterval")
+        self._rotator = LogRotator(cri, self.pleg.cache.values, settings.log_max_size, settings.log_max_files, every)
 
     # What the kubelet's core asks.
 
