@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cka_kubelet.faults import Context, Parameter, Step, Unit, WriteFile
 
 _CONFIG = "/etc/containerd/config.toml"
+_KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 _CONTAINERD = "containerd.service"
 _KUBELET = "kubelet.service"
 
@@ -29,7 +30,10 @@ class CRIPluginDisabled:
 
 
 class ContainerdSocketMoved:
-    """Let containerd listen at another socket; restart it and the kubelet."""
+    """Let containerd listen at another socket; restart it and the kubelet.
+
+    The kubelet's configuration stays as it is, but is among what is put back: many a learner changes that instead.
+    """
 
     name = "containerd-socket-moved"
     parameters = (Parameter("socket", "", "that socket's path; empty chooses one"),)
@@ -41,7 +45,8 @@ class ContainerdSocketMoved:
         if "[grpc]" in text:
             raise ValueError(f"{_CONFIG} has a section [grpc] already")
         change = WriteFile(_CONFIG, f'{text.rstrip()}\n\n[grpc]\n  address = "{socket}"\n'.encode())
-        return (change, Unit(_CONTAINERD, "restart"), Unit(_KUBELET, "restart"))
+        same = WriteFile(_KUBELET_CONFIG, context.read(context.node, _KUBELET_CONFIG))
+        return (change, same, Unit(_CONTAINERD, "restart"), Unit(_KUBELET, "restart"))
 
 
 class ContainerdConfigBroken:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from cka_kubelet.faults import Context, MoveFile, Parameter, ReplaceText, Step, Unit, WriteFile
+from cka_kubelet.faults import Absent, Context, MoveFile, Parameter, ReplaceText, Step, Unit, WriteFile
 
 _CONFIG = "/var/lib/kubelet/config.yaml"
+_CPU_STATE = "/var/lib/kubelet/cpu_manager_state"
 _RESTART = Unit("kubelet.service", "restart")
 _MODE = re.compile(r"^authorization:\n(?:[ ]+.*\n)*?[ ]+mode:[ \t]*(\S+)$", re.MULTILINE)
 _WRONG_TYPES = (
@@ -82,4 +83,12 @@ class CPUPolicyStatic:
     parameters: tuple[Parameter, ...] = ()
 
     def steps(self, context: Context) -> Sequence[Step]:
-        return (_appended(context, "cpuManagerPolicy", "cpuManagerPolicy: static"), _RESTART)
+        change = _appended(context, "cpuManagerPolicy", "cpuManagerPolicy: static")
+        return (change, self._state(context), _RESTART)
+
+    def _state(self, context: Context) -> Step:
+        """What the CPU manager remembers, as it is: a repair that keeps the policy changes it, so it is put back."""
+        try:
+            return WriteFile(_CPU_STATE, context.read(context.node, _CPU_STATE))
+        except FileNotFoundError:
+            return Absent(_CPU_STATE)
