@@ -115,6 +115,18 @@ def test_started_but_not_enabled_does_not_pass(make: Make, cluster: FakeCluster)
     assert failed == ["kubelet.service on node01", "node01 survives a reboot"]
 
 
+def test_not_thorough_means_up_to_the_first_failure(make: Make, cluster: FakeCluster) -> None:
+    run = make()
+    run.prepare(quiet)
+    cluster.shell("node01").run(["systemctl", "start", KUBELET])
+    score = run.submit({}, thorough=False)
+    assert score.verdict is Verdict.FAIL
+    lasting = score.category("lasting")
+    assert "disabled" in lasting[0].found
+    assert {line.found for line in lasting[1:]} == {"not looked at after the first failure"}
+    assert cluster.reboots == []
+
+
 def test_what_was_broken_on_the_way_costs(make: Make, cluster: FakeCluster) -> None:
     run = make()
     run.prepare(quiet)
