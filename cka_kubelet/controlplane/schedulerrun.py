@@ -46,6 +46,11 @@ def _check(settings: Settings) -> None:
 
 
 def _elector(settings: Settings, config: RESTConfig) -> LeaderElector:
+    lock = settings.text("leader-elect-resource-lock")
+    if lock != "leases":
+        removed = lock in ("endpoints", "configmaps", "endpointsleases", "configmapsleases")
+        problem = f"{lock} lock is removed, migrate to leases" if removed else f"Invalid lock-type {lock}"
+        raise StartError(f"couldn't create resource lock: {problem}")
     try:
         return component.elector(settings, config, f"{_NAME}/leader-election", "default-scheduler", release=True)
     except component.ElectionError as error:

@@ -17,11 +17,13 @@ from cka_kubelet.controlplane import (
     kube_scheduler,
     manageroptions,
     schedulerconfig,
+    schedulerrun,
     serveroptions,
 )
 from cka_kubelet.controlplane.controllers import manager
 from cka_kubelet.controlplane.flags import Settings
 from cka_kubelet.kube import pflag
+from cka_kubelet.kube.kubeconfig import RESTConfig
 
 _SERVER = (
     "--service-account-issuer=https://kubernetes.default.svc.cluster.local", "--service-account-key-file=/pki/sa.pub",
@@ -264,6 +266,21 @@ def test_a_scheduler_configuration_that_is_none(text: str, problem: str, tmp_pat
     with pytest.raises(command.StartError) as caught:
         schedulerconfig.apply(settings(flagtable.scheduler()), str(file))
     assert str(caught.value).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        ("resource-lock=endpoints", "couldn't create resource lock: endpoints lock is removed, migrate to leases"),
+        ("resource-lock=foo", "couldn't create resource lock: Invalid lock-type foo"),
+        ("lease-duration=5s", "couldn't create leader elector: leaseDuration must be greater than renewDeadline"),
+    ],
+)
+def test_a_schedulers_election_that_cannot_be(word: str, problem: str) -> None:
+    server_only = RESTConfig("http://127.0.0.1:1", "", b"", "", b"", "", b"", "", "", False, "", "")
+    with pytest.raises(command.StartError) as caught:
+        schedulerrun._elector(settings(flagtable.scheduler(), f"--leader-elect-{word}"), server_only)
+    assert str(caught.value) == problem
 
 
 def test_losing_the_lease_ends_the_program(capfd: pytest.CaptureFixture[str]) -> None:
