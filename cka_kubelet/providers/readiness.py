@@ -42,6 +42,7 @@ def hurry(shells: Mapping[str, Shell], server: str) -> None:
     plane is a kubelet's own pods, that is every boot. Raises NodeError when no server answers.
     """
     control_plane, *_ = shells.values()
+    control_plane.run(["systemctl", "start", "kubelet"], timeout=30)
     control_plane.run(["sh", "-c", _API_ANSWERS, "sh", server], timeout=READY_SECONDS)
     with ThreadPoolExecutor(max_workers=len(shells)) as pool:
         list(pool.map(lambda shell: shell.run(["systemctl", "restart", "kubelet"], timeout=30), shells.values()))
