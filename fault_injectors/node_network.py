@@ -64,7 +64,7 @@ Before=kubelet.service
 
 [Service]
 ExecStart=/usr/bin/python3 -m http.server {port} --directory /usr/share/doc
-ExecStartPost=/bin/sh -c 'until ss -tlnH "sport = :{port}" | grep -q .; do sleep 0.1; done'
+ExecStartPost=-/usr/bin/timeout 5 sh -c 'until ss -tlnH "sport = :{port}" | grep -q .; do sleep 0.1; done'
 Restart=always
 
 [Install]

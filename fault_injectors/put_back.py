@@ -57,7 +57,7 @@ OnUnitInactiveSec={seconds}
 AccuracySec=1
 
 [Install]
-WantedBy=timers.target
+WantedBy=multi-user.target
 """
 _SCRIPT = """\
 #!/bin/sh
