@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cka_kubelet.kube.exposition import Sample, family
-from cka_kubelet.kubelet import observed, podusage, system
+from cka_kubelet.kubelet import featuregates, observed, podusage, system
 from cka_kubelet.kubelet.dependencies import Dependencies
 from cka_kubelet.kubelet.nodestartup import process_start
 from cka_kubelet.kubelet.pods import objects
@@ -54,6 +54,13 @@ def _gauges(deps: Dependencies, pods: PodManager) -> Iterator[tuple[str, list[Sa
     yield "kubelet_metrics_provider", [Sample({"provider": "cri"}, 1)]
     yield "rest_client_exec_plugin_ttl_seconds", [Sample({}, math.inf)]  # no such plugin is ever run
     yield "kubernetes_build_info", [Sample(_build(), 1)]
+    yield (
+        "kubernetes_feature_enabled",
+        [
+            Sample({"name": name, "stage": stage}, featuregates.enabled(deps.config, name))
+            for name, stage in featuregates.STAGES.items()
+        ],
+    )
     for signer, name in _TTL.items():
         if signer in observed.expiries:
             yield name, [Sample({}, _left(observed.expiries[signer]))]
