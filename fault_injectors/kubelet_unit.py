@@ -77,13 +77,13 @@ class KubeletStandalone:
 
 
 class KubeletStartLimit:
-    """A drop-in limits how often the kubelet may be started; useful behind a fault with which it ends at once."""
+    """A drop-in limits how often the kubelet may be started; to be used before a fault with which it ends at once."""
 
     name = "kubelet-start-limit"
-    parameters = (Parameter("burst", 0, "how often within an hour; 0 chooses 2 to 4"),)
+    parameters = (Parameter("burst", 0, "how often within an hour; 0 chooses 3 to 5"),)
 
     def steps(self, context: Context) -> Sequence[Step]:
-        burst = int(context.parameters["burst"]) or context.random.randint(2, 4)
+        burst = int(context.parameters["burst"]) or context.random.randint(3, 5)
         text = f"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst={burst}\n\n[Service]\nRestartSec=1\n"
         return (WriteFile(drop_in(context), text.encode()), DaemonReload(), _RESTART)
 
