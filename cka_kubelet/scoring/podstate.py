@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+_MIRROR = "kubernetes.io/config.mirror"
+
 
 @dataclass(frozen=True)
 class PodState:
     """`status`: kubectl's STATUS column. `containers`: the runtime's ids of what runs. `since`: of the Ready
     condition, else of the pod's creation, seconds since the epoch. `message`: what a waiting container or an unmet
-    condition says. `over`: finished or being deleted; a controller has made another in its place."""
+    condition says. `kubelet_uid`: by which the kubelet knows it; a mirror's is that of its static pod. `over`: finished
+    or being deleted; a controller has made another in its place."""
 
     name: str
     uid: str
@@ -20,6 +23,7 @@ class PodState:
     message: str
     since: float | None
     containers: tuple[str, ...] = ()
+    kubelet_uid: str = ""
     over: bool = False
 
 
@@ -40,6 +44,7 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         message=_message(status, containers, conditions)[:500],
         since=epoch(ready.get("lastTransitionTime")) or epoch(metadata.get("creationTimestamp")),
         containers=tuple(name.partition("://")[2] for name in running),
+        kubelet_uid=str(_map(metadata.get("annotations")).get(_MIRROR) or metadata.get("uid", "")),
         over=gone is not None or status.get("phase") in ("Failed", "Succeeded"),
     )
 

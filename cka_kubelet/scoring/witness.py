@@ -128,10 +128,12 @@ class ApiWitness:
         return True
 
     def kubelet_has(self, node: str, pods: Sequence[PodState]) -> bool:
-        """Whether the node's kubelet, asked through the API server, has these pods running too."""
+        """Whether the node's kubelet, asked through the API server, has these pods running too; of static pods, whose
+        status it may keep to itself there, whether it has them at all."""
         answer = self._api.request("GET", f"/api/v1/nodes/{node}/proxy/pods")
         own = {pod.uid: pod for pod in map(pod_state, _items(answer))} if answer.status == 200 else {}
-        return all(pod.uid in own and own[pod.uid].containers for pod in pods)
+        told = {uid for uid, pod in own.items() if pod.containers}
+        return all((pod.kubelet_uid in told) if pod.kubelet_uid == pod.uid else pod.kubelet_uid in own for pod in pods)
 
     def object_at(self, path: str) -> Mapping[str, Any] | None:
         """What the API server keeps there; None when there is nothing."""

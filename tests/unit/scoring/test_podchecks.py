@@ -116,6 +116,15 @@ def test_a_pod_is_ready_when_its_kubelet_says_so_too(api: ApiWitness, cluster: C
     assert look()[0]
 
 
+def test_a_static_pod_is_known_to_its_kubelet_by_another_uid(api: ApiWitness, cluster: Cluster) -> None:
+    check = PodReady(check="pod-ready", node="node01", pod="agent-node01")
+    cluster.pods = {"a": pod(RUNNING, annotations={"kubernetes.io/config.mirror": "of its file"})}
+    cluster.kubelet = [pod(RUNNING)]
+    assert not podchecks.pod_ready(check, api, FakeClock(), 1)[0]
+    cluster.kubelet = [pod({}, uid="of its file")]
+    assert podchecks.pod_ready(check, api, FakeClock(), 1)[0]
+
+
 def test_an_object_is_compared_at_dotted_places(api: ApiWitness, cluster: Cluster) -> None:
     cluster.objects["/apis/apps/v1/namespaces/default/deployments/web"] = {
         "metadata": {"labels": {"a.b/c": "d"}},
