@@ -1,6 +1,7 @@
 """The node's images: a cached list for the node's status, the image file system, and garbage collection."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class ImageManager:
         self._mountpoint = ""
         self._first_seen: dict[str, float] = {}
         self._last_used: dict[str, float] = {}
-        self._failed_before = False
+        self._failed_before = self._looked = False
         self.images: list[Any] = []
 
     async def refresh(self) -> None:
@@ -50,6 +51,7 @@ class ImageManager:
         while True:
             try:
                 self.images = list(await self._cri.list_images())
+                self._note()
             except RpcError as error:
                 klog.error("kuberuntime_image.go:117", "Failed to list images", err=error)
                 klog.info("image_gc_manager.go:222", "Failed to update image list", err=str(error))
@@ -121,14 +123,21 @@ class ImageManager:
         self._record("Warning", "FreeDiskSpaceFailed", problem)
         return problem
 
+    def _note(self) -> None:
+        """When images appeared; of those that are there at the start nobody knows, so they are old enough to go."""
+        moment = self._clock.monotonic() if self._looked else -math.inf
+        self._looked = True
+        for image in self.images:
+            self._first_seen.setdefault(image.id, moment)
+
     async def _detect(self) -> set[str]:
         """References in use; remembers when each image was first seen and last used."""
         now = self._clock.monotonic()
         self.images = list(await self._cri.list_images())
         containers = await self._runtime.list_containers()
         used = {container.image_ref for container in containers} | {container.image.image for container in containers}
+        self._note()
         for image in self.images:
-            self._first_seen.setdefault(image.id, now)
             if image.id in used or used & {*image.repo_tags, *image.repo_digests}:
                 self._last_used[image.id] = now
         known = {image.id for image in self.images}
