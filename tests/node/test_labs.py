@@ -11,7 +11,7 @@ from cka_kubelet.engine.contract import prove
 from cka_kubelet.engine.run import LabRun
 from cka_kubelet.faults.journal import Journal
 from cka_kubelet.labspec import catalogue
-from cka_kubelet.providers.container import ContainerCluster
+from cka_kubelet.providers.container import ContainerProvider
 from cka_kubelet.sessions.store import Store
 
 PART = 6
@@ -29,13 +29,18 @@ def test_contract(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> 
     today = part_of_the_day(sorted(catalogue.files()), int(time.time() // 86400))
     if not named and name not in today:
         pytest.skip(f"today's part is {', '.join(sorted(today))}; `make test-labs` proves all")
-    cluster: ContainerCluster = request.getfixturevalue("cluster")
+    request.getfixturevalue("home")
+    file = catalogue.find(name)
+    cluster = ContainerProvider(control_plane=file.lab.control_plane).acquire(lambda phase, detail: None)
     journal = Journal(tmp_path / "journal")
     store = Store(tmp_path / "history.db")
 
     def make() -> LabRun:
-        return LabRun(catalogue.find(name), cluster, journal=journal, store=store, clock=SystemClock())
+        return LabRun(file, cluster, journal=journal, store=store, clock=SystemClock())
 
-    assert prove(make, cluster, SystemClock(), lambda phase, detail: None) == []
-    assert journal.records() == []
-    store.close()
+    try:
+        assert prove(make, cluster, SystemClock(), lambda phase, detail: None) == []
+        assert journal.records() == []
+    finally:
+        store.close()
+        cluster.destroy()
