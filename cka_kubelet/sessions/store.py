@@ -57,12 +57,18 @@ class Store:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
+        except sqlite3.Error as err:
+            raise self._refused(err) from None
+        try:
             path.chmod(0o600)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
-        except sqlite3.Error as err:
-            raise self._refused(err) from None
+        except BaseException as err:
+            self._db.close()
+            if isinstance(err, sqlite3.Error):
+                raise self._refused(err) from None
+            raise
         self._key = _key(path.with_suffix(".key"))
 
     def close(self) -> None:

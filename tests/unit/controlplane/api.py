@@ -1,5 +1,6 @@
 """An API server in memory, for tests: `LocalClient` as cluster-admin, no socket."""
 
+import weakref
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ def at_once(coroutine: Coroutine[Any, Any, Result]) -> Result:
 def resources(path: str = ":memory:") -> Resources:
     """A populated API."""
     store = SQLiteStore(path)
+    weakref.finalize(store, store._db.close)  # tests only forget it
     registry = Registry(store, Admission(store, "10.96.0.0/12"))
     at_once(bootstrap.populate(registry, "10.99.7.2", 6443, "10.96.0.1"))
     return Resources(registry, Authorizer(store), Authenticator(store, None), None)
